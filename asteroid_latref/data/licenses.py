@@ -1,0 +1,89 @@
+"""Who recorded what, and under which licence it may be used: the credits a model must carry."""
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+from ..errors import LatrefError
+
+#: Written beside the mixtures and copied beside the manifests.
+CORPUS_FILE = "corpus.json"
+
+#: The keys Asteroid's publisher reads.
+LICENSE_KEYS = (
+    "title",
+    "title_link",
+    "author",
+    "author_link",
+    "license",
+    "license_link",
+    "non_commercial",
+)
+
+_BY_SA_3 = ("CC BY-SA 3.0", "https://creativecommons.org/licenses/by-sa/3.0/")
+
+
+def license_dict(
+    title: str,
+    title_link: str,
+    author: str,
+    author_link: str,
+    license: tuple[str, str],
+    non_commercial: bool = False,
+) -> dict[str, Any]:
+    """One credit in the form Asteroid's publisher wants; ``license`` is its name and its link."""
+    values = (title, title_link, author, author_link, *license, non_commercial)
+    return dict(zip(LICENSE_KEYS, values, strict=True))
+
+
+#: WHAM! as published: speech from WSJ0, noise recorded for it.
+WHAM_LICENSES: dict[str, list[dict[str, Any]]] = {
+    "speech": [
+        license_dict(
+            "CSR-I (WSJ0) Complete",
+            "https://catalog.ldc.upenn.edu/LDC93S6A",
+            "LDC",
+            "https://www.ldc.upenn.edu/",
+            (
+                "LDC User Agreement for Non-Members",
+                "https://catalog.ldc.upenn.edu/license/ldc-non-members-agreement.pdf",
+            ),
+            non_commercial=True,
+        )
+    ],
+    "noise": [
+        license_dict(
+            "The WSJ0 Hipster Ambient Mixtures dataset",
+            "http://wham.whisper.ai/",
+            "Whisper.ai",
+            "https://whisper.ai/",
+            ("CC BY-NC 4.0", "https://creativecommons.org/licenses/by-nc/4.0/"),
+            non_commercial=True,
+        )
+    ],
+}
+
+
+def read_corpus_file(folder: str | os.PathLike[str]) -> dict[str, Any] | None:
+    """The corpus file in ``folder``: name and licences, or None where there is none (WHAM!).
+
+    Raises:
+        LatrefError: the file is not what :mod:`asteroid_latref.data.open_corpus` writes.
+    """
+    path = Path(folder) / CORPUS_FILE
+    if not path.is_file():
+        return None
+    try:
+        corpus = json.loads(path.read_text())
+        for kind in ("speech", "noise"):
+            for credit in corpus["licenses"][kind]:
+                missing = set(LICENSE_KEYS) - set(credit)
+                if missing:
+                    raise LatrefError(f"{path}: a {kind} licence lacks {', '.join(sorted(missing))}")
+        str(corpus["name"])
+    except (ValueError, TypeError, KeyError) as err:
+        if isinstance(err, LatrefError):
+            raise
+        raise LatrefError(f"{path}: not a corpus description ({err!r}); run stage 2 again") from None
+    return corpus
