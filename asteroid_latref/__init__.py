@@ -1,8 +1,13 @@
-"""Iterated, growing, cuttable and gated latent refinement models for Asteroid."""
+"""One separation network, many operating points: iterated, grown, cut and gated, for Asteroid."""
 
-from asteroid_latref import compat
-from asteroid_latref._version import __version__
+from . import compat
+from ._version import __version__
 
-compat.apply()
+compat.apply()  # before any import of asteroid: see compat.py for what it repairs
 
-__all__ = ["__version__"]
+from .models import IterSudoRmRf  # noqa: E402
+from .models.registry import register  # noqa: E402
+
+register(IterSudoRmRf)
+
+__all__ = ["IterSudoRmRf", "__version__"]

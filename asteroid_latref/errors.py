@@ -1,0 +1,8 @@
+"""The one exception that is meant to be read by a person."""
+
+
+class LatrefError(ValueError):
+    """A mistake in what was given: one line that names the file or option and what to do.
+
+    Commands print it as ``error: <message>`` and exit with status 2, without a traceback.
+    """

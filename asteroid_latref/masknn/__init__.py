@@ -1,0 +1,1 @@
+"""Mask networks, tensors in and tensors out: norms, blocks, refinement, exits."""
