@@ -10,6 +10,8 @@ import numpy as np
 import pytest
 import torch
 
+import asteroid_latref  # noqa: F401  # first: tests that import asteroid need its repairs
+
 torch.set_num_threads(int(os.environ["OMP_NUM_THREADS"]))
 
 

@@ -52,6 +52,14 @@ class UConvBlock(convolutional.UConvBlock):
         merged = levels.pop()
         while levels:
             finer = levels.pop()
-            # (batch, hid_chan, frames / 2) -> (batch, hid_chan, frames)
-            merged = finer + F.interpolate(merged, scale_factor=2.0)[..., : finer.shape[-1]]
+            merged = finer + upsample(merged, finer.shape[-1])
         return self.res_conv(self.final_norm(merged)) + x
+
+
+def upsample(coarse: torch.Tensor, n_frames: int) -> torch.Tensor:
+    """Repeats every frame: ``(batch, channels, ceil(n_frames / 2))`` to ``(.., n_frames)``."""
+    if torch.compiler.is_exporting():
+        # Cutting the odd frame off would tie the exported program to odd or to even lengths.
+        frames = torch.arange(n_frames, device=coarse.device) // 2
+        return coarse.index_select(-1, frames)
+    return F.interpolate(coarse, scale_factor=2.0)[..., :n_frames]
