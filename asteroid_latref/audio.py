@@ -30,7 +30,7 @@ def audio_info(path: str | os.PathLike[str], sample_rate: int | None = None) -> 
     Raises:
         LatrefError: the file is missing, not audio, without samples, or of another rate.
     """
-    with _open(path) as file:
+    with open_audio(path) as file:
         _check_header(path, file, sample_rate)
         return file.frames, file.samplerate
 
@@ -66,7 +66,7 @@ def read_audio(
         >>> wav.shape, rate
         ((60, 1), 8000)
     """
-    with _open(path) as file:
+    with open_audio(path) as file:
         _check_header(path, file, sample_rate)
         length = file.frames
         stop = length if stop is None else stop
@@ -82,7 +82,7 @@ def read_audio(
                 file.seek(start)
             wav = file.read(stop - start, dtype="float32", always_2d=True)
         except (sf.SoundFileError, OSError) as err:
-            raise LatrefError(f"{path}: cannot be read ({_reason(err)}); replace the file") from err
+            raise LatrefError(f"{path}: cannot be read ({reason(err)}); replace the file") from err
         rate = file.samplerate
     if len(wav) != stop - start:
         raise LatrefError(f"{path}: ends early, the file is cut short; replace it")
@@ -136,16 +136,23 @@ def list_audio(folder: str | os.PathLike[str]) -> list[Path]:
     return sorted(found)
 
 
-def _open(path: str | os.PathLike[str]) -> sf.SoundFile:
+def open_audio(path: str | os.PathLike[str]) -> sf.SoundFile:
+    """Opens a sound file for reading.
+
+    Raises:
+        LatrefError: missing, empty, not permitted or not a sound file.
+    """
     path = Path(path)
     if not path.is_file():
         raise LatrefError(f"{path}: no such file")
     if path.stat().st_size == 0:
         raise LatrefError(f"{path}: empty file; replace it")
+    if not os.access(path, os.R_OK):
+        raise LatrefError(f"{path}: cannot be read (no permission)")
     try:
         return sf.SoundFile(path, **(_GSM if path.suffix.lower() == ".gsm" else {}))
     except (sf.SoundFileError, OSError) as err:
-        raise LatrefError(f"{path}: not a readable sound file ({_reason(err)})") from err
+        raise LatrefError(f"{path}: not a readable sound file ({reason(err)})") from err
 
 
 def _check_header(
@@ -160,6 +167,7 @@ def _check_header(
         )
 
 
-def _reason(err: Exception) -> str:
+def reason(err: Exception) -> str:
+    """libsndfile's own words for an error, without the file name it repeats in front."""
     text = getattr(err, "error_string", None) or str(err)
     return text.strip().splitlines()[-1].rstrip(".") if text.strip() else type(err).__name__

@@ -1,0 +1,1 @@
+"""Separating recordings of any length in bounded memory: windows, seams, levels, files."""
