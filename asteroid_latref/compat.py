@@ -241,6 +241,7 @@ def _needs_extension(func: Callable[..., Any] | str | None = None) -> Any:
     def fail(*args: Any, **kwargs: Any) -> NoReturn:
         raise RuntimeError("this torchaudio was built for another torch: install its match")
 
+    fail.is_available = lambda: False  # type: ignore[attr-defined]  # torchaudio 2.8 asks its sox
     return fail
 
 
