@@ -10,6 +10,9 @@ from ..errors import LatrefError
 #: Written beside the mixtures and copied beside the manifests.
 CORPUS_FILE = "corpus.json"
 
+#: Read from the folders that are mixed.
+LICENSES_FILE = "licenses.json"
+
 #: The keys Asteroid's publisher reads.
 LICENSE_KEYS = (
     "title",
@@ -20,8 +23,6 @@ LICENSE_KEYS = (
     "license_link",
     "non_commercial",
 )
-
-_BY_SA_3 = ("CC BY-SA 3.0", "https://creativecommons.org/licenses/by-sa/3.0/")
 
 
 def license_dict(
@@ -65,6 +66,29 @@ WHAM_LICENSES: dict[str, list[dict[str, Any]]] = {
 }
 
 
+def read_licenses(folder: str | os.PathLike[str]) -> list[dict[str, Any]]:
+    """The credits of a folder of recordings, from its ``licenses.json``.
+
+    Without that file the recordings are credited by the folder's name, as not to be used
+    commercially, for nothing says that they may.
+
+    Raises:
+        LatrefError: the file is no list of licence dicts.
+    """
+    path = Path(folder) / LICENSES_FILE
+    if not path.is_file():
+        unknown = ("not stated", "")
+        return [license_dict(Path(folder).resolve().name, "", "unknown", "", unknown, True)]
+    try:
+        credits = json.loads(path.read_text())
+        _check_credits(path, credits)
+    except (ValueError, TypeError, AttributeError) as err:
+        if isinstance(err, LatrefError):
+            raise
+        raise LatrefError(f"{path}: not a list of licences ({err})") from None
+    return credits
+
+
 def read_corpus_file(folder: str | os.PathLike[str]) -> dict[str, Any] | None:
     """The corpus file in ``folder``: name and licences, or None where there is none (WHAM!).
 
@@ -76,14 +100,18 @@ def read_corpus_file(folder: str | os.PathLike[str]) -> dict[str, Any] | None:
         return None
     try:
         corpus = json.loads(path.read_text())
-        for kind in ("speech", "noise"):
-            for credit in corpus["licenses"][kind]:
-                missing = set(LICENSE_KEYS) - set(credit)
-                if missing:
-                    raise LatrefError(f"{path}: a {kind} licence lacks {', '.join(sorted(missing))}")
         str(corpus["name"])
-    except (ValueError, TypeError, KeyError) as err:
+        for kind in ("speech", "noise"):
+            _check_credits(path, corpus["licenses"][kind])
+    except (ValueError, TypeError, KeyError, AttributeError) as err:
         if isinstance(err, LatrefError):
             raise
-        raise LatrefError(f"{path}: not a corpus description ({err!r}); run stage 2 again") from None
+        raise LatrefError(f"{path}: not a corpus description; run stage 2 again") from None
     return corpus
+
+
+def _check_credits(path: Path, credits: list[dict[str, Any]]) -> None:
+    for credit in credits:
+        missing = set(LICENSE_KEYS) - credit.keys()
+        if missing:
+            raise LatrefError(f"{path}: a licence lacks {', '.join(sorted(missing))}")

@@ -124,7 +124,7 @@ class WhamDataset(Dataset):
         self._epoch.fill_(epoch)
 
     def crop(self, index: int) -> tuple[int, int]:
-        """First sample, and the one to stop before, of the part of an item that is taken in this epoch."""
+        """First sample of the part of an item that this epoch takes, and the one to stop before."""
         length = self._items[index][1]
         if self.seg_len is None or length <= self.seg_len:
             return 0, length
@@ -159,7 +159,9 @@ def _load_items(json_dir: Path, task: Task) -> list[tuple[list[str], int]]:
     """The items of a split: files (mixture first, then the slots) and their common length."""
     if not json_dir.is_dir():
         raise LatrefError(f"{json_dir}: no such folder; the manifests are made by stage 2")
-    lists = {name: _load_manifest(json_dir / f"{name}.json") for name in (task.mixture, *task.slots)}
+    lists = {
+        name: _load_manifest(json_dir / f"{name}.json") for name in (task.mixture, *task.slots)
+    }
     mixtures = lists[task.mixture]
     for name, entries in lists.items():
         if len(entries) != len(mixtures):

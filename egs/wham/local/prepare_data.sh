@@ -52,3 +52,78 @@ seed=0
 python=python
 
 . utils/parse_options.sh
+
+fail() {
+  echo "error: $1" >&2
+  exit 2
+}
+
+if [ $# -gt 0 ]; then fail "unexpected argument '$1' (--help lists the options)"; fi
+case "$sample_rate" in
+  8000 | 16000) ;;
+  *) fail "--sample_rate takes 8000 or 16000, not '$sample_rate'" ;;
+esac
+case "$mode" in
+  min | max) ;;
+  *) fail "--mode takes min or max, not '$mode'" ;;
+esac
+layout=wav$((sample_rate / 1000))k/$mode
+json_dir=${json_dir:-data/$layout}
+
+if [ -n "$wham_wav_dir" ]; then
+  source=published
+elif [ -n "$wsj0_dir" ] || [ -n "$wham_noise_dir" ]; then
+  if [ -z "$wsj0_dir" ] || [ -z "$wham_noise_dir" ]; then
+    fail "--wsj0_dir and --wham_noise_dir belong together: give both or none"
+  fi
+  source=wsj0
+  wham_wav_dir=$wham_out_dir
+else
+  source=open
+  if [ "$mode" = max ]; then fail "--mode max: only WHAM! has it; give --wham_wav_dir"; fi
+fi
+
+mix() {
+  if [ $source = wsj0 ]; then
+    # A folder that holds wav files already is taken as it is.
+    wsj0_wav_dir=$wsj0_dir
+    if [ -d data/wsj0_wav ]; then wsj0_wav_dir=data/wsj0_wav; fi
+    "$python" local/prepare_wham.py --wsj0_wav_dir "$wsj0_wav_dir" --wham_noise_dir "$wham_noise_dir" \
+      --wham_scripts_dir "$wham_scripts_dir" --out_dir "$wham_out_dir"
+  elif [ $source = open ]; then
+    "$python" local/prepare_open_corpus.py --out_dir "$corpus_dir" --cache_dir "$cache_dir" \
+      --speech_dir "$speech_dir" --noise_dir "$noise_dir" --sample_rate "$sample_rate" \
+      --n_tr "$n_tr" --n_cv "$n_cv" --n_tt "$n_tt" --seed "$seed"
+  fi
+}
+
+if [ "$stage" -le 0 ] && [ "$stop_stage" -ge 0 ] && [ $source = wsj0 ]; then
+  echo "Stage 0: sphere files of $wsj0_dir to wav"
+  if [ -n "$(find -L "$wsj0_dir" -iname '*.wv1' -print -quit 2>/dev/null)$(find -L "$wsj0_dir" -iname '*.sph' -print -quit 2>/dev/null)" ]; then
+    "$python" local/prepare_sphere.py --wsj0_dir "$wsj0_dir" --out_dir data/wsj0_wav
+  elif [ -n "$(find -L "$wsj0_dir" -iname '*.wav' -print -quit 2>/dev/null)" ]; then
+    echo "$wsj0_dir holds wav files already"
+  else
+    fail "$wsj0_dir: holds neither sphere nor wav files (--wsj0_dir)"
+  fi
+fi
+
+if [ "$stage" -le 1 ] && [ "$stop_stage" -ge 1 ] && [ $source != published ]; then
+  echo "Stage 1: mixtures"
+  mix
+fi
+
+if [ "$stage" -le 2 ] && [ "$stop_stage" -ge 2 ]; then
+  echo "Stage 2: manifests in $json_dir"
+  if [ $source = open ]; then
+    if [ ! -f "$corpus_dir/corpus.json" ]; then
+      echo "There are no mixtures in $corpus_dir yet: preparing the open corpus first"
+      mix
+    fi
+    "$python" local/prepare_manifests.py --wav_dir "$corpus_dir/$layout" --json_dir "$json_dir" \
+      --sample_rate "$sample_rate" --corpus_dir "$corpus_dir"
+  else
+    "$python" local/prepare_manifests.py --wav_dir "$wham_wav_dir/$layout" --json_dir "$json_dir" \
+      --sample_rate "$sample_rate"
+  fi
+fi
