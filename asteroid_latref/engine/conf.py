@@ -125,8 +125,9 @@ def load_conf(path: str | os.PathLike[str], overrides: Sequence[str] = ()) -> Co
 
     Args:
         path: YAML file.
-        overrides: ``["--key", "value", ...]``; a key belongs to the one section that has it, or is
-            written ``section.key``. ``--model NAME`` stands for ``--model.name NAME``.
+        overrides: ``["--key", "value", ...]``; a key belongs to the first section that has it
+            (``sample_rate``: ``data``), or is written ``section.key``. ``--model NAME`` stands for
+            ``--model.name NAME``.
 
     Raises:
         LatrefError: the file, a section, a key or a value is wrong; the message says which.
@@ -270,8 +271,6 @@ def _apply_overrides(path: str, raw: dict[str, Any], overrides: Sequence[str]) -
         if not found or key not in homes[found[0]]:
             known = [key for keys in homes.values() for key in keys]
             raise LatrefError(f"{path}: unknown option --{flag}{_near(key, known)}")
-        if len(found) > 1:
-            raise LatrefError(f"--{flag} is in {', '.join(found)}; write --{found[0]}.{flag}")
         raw[found[0]][key] = yaml.safe_load(text)
 
 
