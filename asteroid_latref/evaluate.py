@@ -223,6 +223,7 @@ def _circumstances(
     conf: dict[str, Any] | None,
 ) -> dict[str, Any]:
     serialized = model.serialize()
+    versions = serialized["infos"]["software_versions"]
     return {
         "data": {
             "dataset": dataset.get_infos()["dataset"],
@@ -236,10 +237,7 @@ def _circumstances(
             "n_params": sum(p.numel() for p in model.parameters()),
         },
         "conf": conf,
-        "versions": {
-            "python": platform.python_version(),
-            **serialized["infos"]["software_versions"],
-        },
+        "versions": {"python": platform.python_version(), **versions},
         "device": device,
     }
 
@@ -254,10 +252,8 @@ def _write_example(
 ) -> None:
     """Sounds and spectrograms of one item, and its figures."""
     # SI-SDR leaves the gain open: each estimate gets the one that explains most of the mixture.
-    gain = (est * mixture).sum(-1, keepdim=True) / est.square().sum(-1, keepdim=True).clamp_min(
-        1e-8
-    )
-    est = est * gain
+    energy = est.square().sum(-1, keepdim=True).clamp_min(1e-8)
+    est = est * (est * mixture).sum(-1, keepdim=True) / energy
     names = list(get_task(dataset.task).slots)[: len(est)]
     sounds = {"mixture": mixture}
     for slot, name in enumerate(names):

@@ -2,7 +2,6 @@
 
 import argparse
 import logging
-import os
 import sys
 import warnings
 from collections.abc import Callable, Sequence
@@ -11,6 +10,7 @@ from typing import Any
 
 import pytorch_lightning as pl
 import yaml
+from pytorch_lightning.utilities import rank_zero_only
 
 from ..errors import LatrefError
 from ..files import atomic_path
@@ -73,13 +73,13 @@ def train_experiment(conf: Conf, exp_dir: str | Path, resume: bool = False) -> b
     datasets = make_datasets(conf)
     pl.seed_everything(conf.training.seed, verbose=False)
     model = build_model(conf)
-    if int(os.environ.get("LOCAL_RANK", 0)) == 0:
+    if rank_zero_only.rank == 0:
         with atomic_path(exp_dir / CONF) as tmp:
             tmp.write_text(yaml.safe_dump(conf.as_dict(), sort_keys=False))
     special = [RUNNERS[name] for name in conf.extra if name in RUNNERS]
     runner = special[0] if special else train_plain
     trained = runner(model, conf, datasets, exp_dir, resume)
-    if int(os.environ.get("LOCAL_RANK", 0)) == 0:
+    if rank_zero_only.rank == 0:
         save_model(trained, exp_dir / BEST_MODEL, datasets[0])
     return True
 
