@@ -5,9 +5,23 @@ from ._version import __version__
 
 compat.apply()  # before any import of asteroid: see compat.py for what it repairs
 
-from .models import IterSudoRmRf  # noqa: E402
-from .models.registry import register  # noqa: E402
+from .models import (  # noqa: E402
+    BloomConvTasNet,
+    BloomDPRNN,
+    BloomSepformer,
+    GatedSudoRmRf,
+    IterSudoRmRf,
+)
+from .models.registry import register, serve_operating_points  # noqa: E402
 
-register(IterSudoRmRf)
+register(IterSudoRmRf, BloomConvTasNet, BloomDPRNN, BloomSepformer, GatedSudoRmRf)
+serve_operating_points()
 
-__all__ = ["IterSudoRmRf", "__version__"]
+__all__ = [
+    "BloomConvTasNet",
+    "BloomDPRNN",
+    "BloomSepformer",
+    "GatedSudoRmRf",
+    "IterSudoRmRf",
+    "__version__",
+]

@@ -53,6 +53,10 @@ class LatentRefinementModel(Growing, Serializable, BaseEncoderMaskerDecoder):
     """Zeros that the encoder adds on both sides, in samples."""
     time_multiple: int = 1
     """Inputs are zero-padded on the right to a multiple of this many samples."""
+    encoder_act: str | None = None
+    """Activation behind the encoder, a name of ``asteroid.masknn.activations``."""
+    iters_arg: str = "n_iters"
+    """The constructor argument that holds the iteration counts."""
 
     def __init__(self, config: dict[str, Any]):
         for name in ("n_src", "n_blocks", "n_filters", "kernel_size", "stride"):
@@ -63,10 +67,11 @@ class LatentRefinementModel(Growing, Serializable, BaseEncoderMaskerDecoder):
         self.config = config  # before any module exists: the hooks read it
         self.n_src: int = config["n_src"]
         self.n_blocks: int = config["n_blocks"]
-        self.n_iters = iterations(config["n_iters"], self.n_blocks)
+        self.n_iters = iterations(config[self.iters_arg], self.n_blocks)
         first_exit = 1 if config["exits"] == "all" else self.n_blocks
         self.exit_blocks = tuple(range(first_exit, self.n_blocks + 1))
-        super().__init__(self.make_encoder(), self.make_masker(), self.make_exit_decoders())
+        parts = (self.make_encoder(), self.make_masker(), self.make_exit_decoders())
+        super().__init__(*parts, encoder_activation=self.encoder_act)
 
     # ---- hooks of a family -----------------------------------------------------------------
     def make_encoder(self) -> nn.Module:
@@ -92,13 +97,17 @@ class LatentRefinementModel(Growing, Serializable, BaseEncoderMaskerDecoder):
         raise NotImplementedError
 
     def make_masker(self) -> LatentMasker:
-        """Assembles bottleneck, blocks and mask nets; override it for another way to refine."""
-        return LatentMasker(
-            self.make_bottleneck(),
-            [self.make_block() for _ in range(self.n_blocks)],
-            {k: self.make_mask_net() for k in self.exit_blocks},
-            checkpoint_iters=self.config.get("checkpoint_iters", False),
-        )
+        """Assembles the masker's parts; override it for another way to refine."""
+        return LatentMasker(**self.masker_parts())
+
+    def masker_parts(self) -> dict[str, Any]:
+        """Bottleneck, blocks and mask nets, as the arguments of :class:`LatentMasker`."""
+        return {
+            "bottleneck": self.make_bottleneck(),
+            "blocks": [self.make_block() for _ in range(self.n_blocks)],
+            "mask_nets": {k: self.make_mask_net() for k in self.exit_blocks},
+            "checkpoint_iters": self.config.get("checkpoint_iters", False),
+        }
 
     def make_exit_decoders(self) -> ExitDecoders:
         """One decoder per exit."""
@@ -130,8 +139,7 @@ class LatentRefinementModel(Growing, Serializable, BaseEncoderMaskerDecoder):
         n_blocks, counts = self.operating_point(n_blocks, n_iters)
         tf_rep = self.forward_encoder(wav)
         masks = self.masker(tf_rep, counts)
-        decoded = self.decoder(self.apply_masks(tf_rep, masks), n_blocks)
-        return _shape_reconstructed(pad_x_to_y(decoded, wav), shape)
+        return self._waveforms(n_blocks, tf_rep, masks, wav, shape)
 
     def forward_exits(
         self, wav: torch.Tensor, n_iters: int | Sequence[int] | None = None
@@ -146,8 +154,7 @@ class LatentRefinementModel(Growing, Serializable, BaseEncoderMaskerDecoder):
         for number, latent in self.masker.latents(tf_rep, self.operating_point(None, n_iters)[1]):
             if number in self.exit_blocks:
                 masks = self.masker.masks(number, latent, tf_rep.shape[-1])
-                decoded = self.decoder(self.apply_masks(tf_rep, masks), number)
-                estimates.append(_shape_reconstructed(pad_x_to_y(decoded, wav), shape))
+                estimates.append(self._waveforms(number, tf_rep, masks, wav, shape))
         return estimates
 
     def forward_encoder(self, wav: torch.Tensor) -> torch.Tensor:
@@ -158,7 +165,7 @@ class LatentRefinementModel(Growing, Serializable, BaseEncoderMaskerDecoder):
 
     def forward_masker(self, tf_rep: torch.Tensor) -> torch.Tensor:
         """Masks of the last exit: ``(batch, n_src, n_filters, frames)``."""
-        return self.masker(tf_rep, self.n_iters)
+        return self.masker(tf_rep, self.operating_point()[1])
 
     def forward_decoder(self, masked_tf_rep: torch.Tensor) -> torch.Tensor:
         """Waveforms ``(batch, n_src, time)`` of the last exit."""
@@ -183,6 +190,13 @@ class LatentRefinementModel(Growing, Serializable, BaseEncoderMaskerDecoder):
     def get_model_args(self) -> dict[str, Any]:
         """The constructor arguments: also what a configuration file may name."""
         return dict(self.config)
+
+    def _waveforms(
+        self, number: int, tf_rep: torch.Tensor, masks: torch.Tensor, wav: torch.Tensor, shape: Any
+    ) -> torch.Tensor:
+        """What the exit behind block ``number`` makes of masks, as long as the input."""
+        decoded = self.decoder(self.apply_masks(tf_rep, masks), number)
+        return _shape_reconstructed(pad_x_to_y(decoded, wav), shape)
 
     def _as_batch(self, wav: torch.Tensor) -> torch.Tensor:
         if wav.ndim == 3 and int(wav.shape[1]) != 1:

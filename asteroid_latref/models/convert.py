@@ -6,7 +6,10 @@ from collections.abc import Mapping, Sequence
 import torch
 from asteroid.models import SuDORMRFImprovedNet
 
+from .gated import GatedSudoRmRf
 from .sudormrf import IterSudoRmRf
+
+PAPER_MAX_ITERS = 4
 
 
 def from_asteroid(model: SuDORMRFImprovedNet) -> IterSudoRmRf:
@@ -54,15 +57,19 @@ def from_asteroid(model: SuDORMRFImprovedNet) -> IterSudoRmRf:
 
 def from_sudo_rm_rf(
     state_dict: Mapping[str, torch.Tensor],
-    n_iters: int | Sequence[int] = 1,
+    n_iters: int | Sequence[int] | None = None,
     sample_rate: float = 8000,
-) -> IterSudoRmRf:
+) -> IterSudoRmRf | GatedSudoRmRf:
     """A checkpoint of the authors' code; every size is read off the shapes.
 
     Args:
-        state_dict: weights of the authors' improved Sudo rm -rf.
-        n_iters: iterations of each block, which no shape tells.
+        state_dict: weights of the authors' improved Sudo rm -rf, with or without a gate.
+        n_iters: iterations of each block (at most, with a gate), which no shape tells. Default: 1,
+            with a gate 4.
         sample_rate: in Hz, which no shape tells.
+
+    Returns:
+        A :class:`GatedSudoRmRf` if the weights hold a gate, else an :class:`IterSudoRmRf`.
 
     Raises:
         ValueError: the weights are of another network; the message names a key.
@@ -75,6 +82,8 @@ def from_sudo_rm_rf(
             (r"^bottleneck\.", "masker.bottleneck.1."),
             (r"^sm\.", "masker.blocks.0."),
             (r"^super_blocks\.", "masker.blocks."),
+            (r"^gating_module\.dim_reduce\.([01])\.", r"masker.gate.reduce.\1."),
+            (r"^gating_module\.dim_reduce\.2\.", "masker.gate.judge."),
             (r"^mask_net\.", "masker.mask_nets.LAST.net."),
             (r"^decoder\.weight$", "decoder.LAST.weight"),
         ],
@@ -82,7 +91,14 @@ def from_sudo_rm_rf(
     n_blocks = _count(weights, r"masker\.blocks\.(\d+)\.")
     weights = {k.replace("LAST", str(n_blocks)): v for k, v in weights.items()}
     sizes = _sizes(weights, n_blocks)
-    model = IterSudoRmRf(n_iters=n_iters, sample_rate=sample_rate, **sizes)
+    sizes["sample_rate"] = sample_rate
+    gate = weights.get("masker.gate.judge.weight")
+    model: IterSudoRmRf | GatedSudoRmRf
+    if gate is None:
+        model = IterSudoRmRf(n_iters=n_iters or 1, **sizes)
+    else:
+        limits = n_iters or PAPER_MAX_ITERS
+        model = GatedSudoRmRf(max_iters=limits, gate_kernel=gate.shape[-1], **sizes)
     model.load_state_dict(weights)
     return model.eval()
 

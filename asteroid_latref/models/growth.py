@@ -12,6 +12,8 @@ class Growing:
     n_blocks: int
     n_iters: tuple[int, ...]
     exit_blocks: tuple[int, ...]
+    iters_arg: str
+    task: str | None
 
     def grow(self) -> Self:
         """A new model with one more block and its exit; everything else carries its weights over.
@@ -60,10 +62,11 @@ class Growing:
         same = len(set(n_iters)) == 1
         args = self.config | {
             "n_blocks": n_blocks,
-            "n_iters": n_iters[0] if same else list(n_iters),
+            self.iters_arg: n_iters[0] if same else list(n_iters),
             "exits": exits,
         }
         resized = type(self)(**args)
+        resized.task = self.task
         state = resized.state_dict()  # type: ignore[attr-defined]
         mine = self.state_dict()  # type: ignore[attr-defined]
         carried = {k: v.clone() for k, v in mine.items() if k in state}

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Sequence
+from typing import Any
 
 from torch import nn
 from typing_extensions import override
@@ -12,7 +13,54 @@ from ..masknn.norms import GlobLN
 from .base import LatentRefinementModel, constructor_args
 
 
-class IterSudoRmRf(LatentRefinementModel):
+class SudoRmRf(LatentRefinementModel):
+    """The parts of every Sudo rm -rf; a subclass says which constructor arguments there are.
+
+    Args:
+        config: see :class:`LatentRefinementModel`. Read here too: ``n_sub_blocks``, ``bn_chan``,
+            ``hid_chan``, ``upsampling_depth``, ``mask_act``, ``decoder``, ``prelu_per_channel``.
+    """
+
+    def __init__(self, config: dict[str, Any]):
+        if config["decoder"] not in ("joint", "shared"):
+            raise ValueError(f'decoder={config["decoder"]!r}: must be "joint" or "shared"')
+        half = config["kernel_size"] // 2
+        self.encoder_padding = half
+        # As the authors pad: it enters the statistics of every gLN, so it is part of the model.
+        self.time_multiple = math.lcm(max(half, 1), 2 ** config["upsampling_depth"])
+        super().__init__(config)
+
+    @override
+    def make_bottleneck(self) -> nn.Module:
+        n_filters, bn_chan = self.config["n_filters"], self.config["bn_chan"]
+        return nn.Sequential(GlobLN(n_filters), nn.Conv1d(n_filters, bn_chan, 1))
+
+    @override
+    def make_block(self) -> nn.Module:
+        c = self.config
+        names = ("bn_chan", "hid_chan", "upsampling_depth", "prelu_per_channel")
+        sizes = {name: c[name] for name in names}
+        return nn.Sequential(*(UConvBlock(**sizes) for _ in range(c["n_sub_blocks"])))
+
+    @override
+    def make_mask_net(self) -> nn.Module:
+        c = self.config
+        return MaskNet(c["bn_chan"], c["n_src"], c["n_filters"], c["mask_act"])
+
+    @override
+    def make_decoder(self) -> nn.Module:
+        c = self.config
+        return OverlapAddDecoder(
+            n_src=c["n_src"],
+            n_filters=c["n_filters"],
+            kernel_size=c["kernel_size"],
+            stride=c["stride"],
+            padding=self.encoder_padding,
+            joint=c["decoder"] == "joint",
+        )
+
+
+class IterSudoRmRf(SudoRmRf):
     """Sudo rm -rf whose blocks are iterated, with an exit behind the last block or behind each.
 
     Args:
@@ -76,39 +124,4 @@ class IterSudoRmRf(LatentRefinementModel):
         prelu_per_channel: bool = False,
         checkpoint_iters: bool = False,
     ):
-        config = constructor_args(locals())
-        if decoder not in ("joint", "shared"):
-            raise ValueError(f'decoder={decoder!r}: must be "joint" or "shared"')
-        self.encoder_padding = kernel_size // 2
-        # As the authors pad: it enters the statistics of every gLN, so it is part of the model.
-        self.time_multiple = math.lcm(max(kernel_size // 2, 1), 2**upsampling_depth)
-        super().__init__(config)
-
-    @override
-    def make_bottleneck(self) -> nn.Module:
-        n_filters, bn_chan = self.config["n_filters"], self.config["bn_chan"]
-        return nn.Sequential(GlobLN(n_filters), nn.Conv1d(n_filters, bn_chan, 1))
-
-    @override
-    def make_block(self) -> nn.Module:
-        c = self.config
-        names = ("bn_chan", "hid_chan", "upsampling_depth", "prelu_per_channel")
-        sizes = {name: c[name] for name in names}
-        return nn.Sequential(*(UConvBlock(**sizes) for _ in range(c["n_sub_blocks"])))
-
-    @override
-    def make_mask_net(self) -> nn.Module:
-        c = self.config
-        return MaskNet(c["bn_chan"], c["n_src"], c["n_filters"], c["mask_act"])
-
-    @override
-    def make_decoder(self) -> nn.Module:
-        c = self.config
-        return OverlapAddDecoder(
-            n_src=c["n_src"],
-            n_filters=c["n_filters"],
-            kernel_size=c["kernel_size"],
-            stride=c["stride"],
-            padding=self.encoder_padding,
-            joint=c["decoder"] == "joint",
-        )
+        super().__init__(constructor_args(locals()))
