@@ -41,9 +41,10 @@ def test_failure_keeps_the_old_and_removes_the_new(tmp_path, make):
 
 @pytest.mark.parametrize("make", [atomic_path, atomic_dir])
 def test_full_disk_is_one_sentence(tmp_path, make):
-    with pytest.raises(LatrefError, match=r"x\.wav: no space left") as caught:
-        with make(tmp_path / "x.wav"):
-            raise OSError(errno.ENOSPC, "No space left on device")
+    full = OSError(errno.ENOSPC, "No space left on device")
+    with pytest.raises(LatrefError, match="no space left") as caught, make(tmp_path / "x.wav"):
+        raise full
+    assert str(tmp_path / "x.wav") in str(caught.value)
     assert "\n" not in str(caught.value)
     assert os.listdir(tmp_path) == []
 
