@@ -1,10 +1,12 @@
 """Sub-blocks: the unit of refinement, from a latent to a latent of the same shape."""
 
+from itertools import pairwise
+
 import torch
 from asteroid.masknn import convolutional
 from torch import nn
-from torch.nn import functional as F
 
+from .functional import conv, frames_last, glob_norm, merge, norm_act_conv
 from .norms import use_fused_norms
 
 
@@ -46,20 +48,17 @@ class UConvBlock(convolutional.UConvBlock):
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """One refinement of ``x``."""
-        levels = [self.spp_dw[0](self.proj_1x1(x))]
-        for downsample in self.spp_dw[1:]:
-            levels.append(downsample(levels[-1]))
-        merged = levels.pop()
+        latent = frames_last(x)  # (batch, bn_chan, frames) -> (batch, bn_chan, 1, frames)
+        hidden = conv(latent, self.proj_1x1.conv)
+        hidden, _ = norm_act_conv(
+            hidden, self.proj_1x1.norm, self.proj_1x1.act, self.spp_dw[0].conv
+        )
+        levels = []
+        for level, coarser in pairwise(self.spp_dw):
+            hidden, normed = norm_act_conv(hidden, level.norm, None, coarser.conv)
+            levels.append(normed)
+        merged = glob_norm(hidden, self.spp_dw[-1].norm)
         while levels:
-            finer = levels.pop()
-            merged = finer + upsample(merged, finer.shape[-1])
-        return self.res_conv(self.final_norm(merged)) + x
-
-
-def upsample(coarse: torch.Tensor, n_frames: int) -> torch.Tensor:
-    """Repeats every frame: ``(batch, channels, ceil(n_frames / 2))`` to ``(.., n_frames)``."""
-    if torch.compiler.is_exporting():
-        # Cutting the odd frame off would tie the exported program to odd or to even lengths.
-        frames = torch.arange(n_frames, device=coarse.device) // 2
-        return coarse.index_select(-1, frames)
-    return F.interpolate(coarse, scale_factor=2.0)[..., :n_frames]
+            merged = merge(levels.pop(), merged)
+        out, _ = norm_act_conv(merged, self.final_norm.norm, self.final_norm.act, self.res_conv)
+        return (out + latent).squeeze(2)
