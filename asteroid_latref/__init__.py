@@ -1,5 +1,7 @@
 """One separation network, many operating points: iterated, grown, cut and gated, for Asteroid."""
 
+from typing import Any
+
 from . import compat
 from ._version import __version__
 
@@ -23,5 +25,16 @@ __all__ = [
     "BloomSepformer",
     "GatedSudoRmRf",
     "IterSudoRmRf",
+    "JointExitSystem",
+    "ProgressiveSystem",
     "__version__",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    # Systems need Lightning, which takes seconds to import and is not needed to run a model.
+    if name.endswith("System") and name in __all__:
+        from . import engine
+
+        return getattr(engine, name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -115,7 +115,8 @@ def _check_folder(conf: Conf, exp_dir: Path, resume: bool) -> None:
         check_same_experiment(stored, yaml.safe_load(stored.read_text()), conf.as_dict())
     finished = (exp_dir / BEST_MODEL).exists()
     interrupted = any(exp_dir.glob(f"**/{CHECKPOINTS}/{LAST}")) and not finished
-    if interrupted and not resume:
+    in_stages = any(name in RUNNERS for name in conf.extra)  # these go on by themselves
+    if interrupted and not resume and not in_stages:
         raise LatrefError(
             f"{exp_dir}: holds an interrupted training; --resume true continues it, --tag NAME"
             " begins another, or remove the folder"

@@ -157,6 +157,7 @@ def check_same_experiment(path: Path, before: dict[str, Any], now: dict[str, Any
     """
     free = {"train_dir", "valid_dir", "epochs", "max_time", "num_workers"}
     free |= {"accelerator", "devices", "num_nodes", "strategy", "precision"}
+    free |= {"finetune_epochs", "finetune_lr"}  # come after what is compared
     for section, values in now.items():
         old = before.get(section, {})
         for key in {*values, *old} - free:
