@@ -1,7 +1,11 @@
 """Our models in Asteroid's registry, so that its tools find them by name."""
 
+from typing import Any
+
 from asteroid import models as asteroid_models
 from asteroid.models.base_models import BaseModel
+
+from .serialization import Serializable, load_conf, model_class_of
 
 
 def register(*model_classes: type[BaseModel]) -> None:
@@ -14,3 +18,25 @@ def register(*model_classes: type[BaseModel]) -> None:
         known = getattr(asteroid_models, model_class.__name__, None)
         if known is not model_class:
             asteroid_models.register_model(model_class)
+
+
+def serve_operating_points() -> None:
+    """Lets ``BaseModel.from_pretrained(..., n_blocks=, n_iters=)`` load our models at a point.
+
+    Asteroid would build the smaller model and then fail to fit the weights of the whole one.
+    """
+    original = BaseModel.from_pretrained.__func__
+    if getattr(original, "serves_operating_points", False):
+        return
+
+    def from_pretrained(cls: type, source: Any, *args: Any, **kwargs: Any) -> Any:
+        if not args and kwargs.keys() & {"n_blocks", "n_iters"}:
+            conf = load_conf(source)
+            model_class = model_class_of(conf, str(source) if isinstance(source, str) else "")
+            if issubclass(model_class, Serializable):
+                return model_class.from_pretrained(conf, **kwargs)
+        return original(cls, source, *args, **kwargs)
+
+    from_pretrained.__doc__ = original.__doc__
+    vars(from_pretrained).update(vars(original), serves_operating_points=True)
+    BaseModel.from_pretrained = classmethod(from_pretrained)

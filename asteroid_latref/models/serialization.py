@@ -1,6 +1,7 @@
 """Saving and loading: plain tensors and plain values, never code."""
 
 import pickle
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -10,27 +11,42 @@ from asteroid import models as asteroid_models
 from asteroid.utils.hub_utils import cached_download
 from typing_extensions import Self
 
+from ..compat import load_checkpoint
 from ..errors import LatrefError
+from ..hub_errors import first_line, hub_error
+
+#: What a folder with a published model may hold it under, the hub's name first.
+WEIGHT_FILES = ("pytorch_model.bin", "model.pth", "best_model.pth")
 
 
 class Serializable:
-    """``serialize`` and ``from_pretrained`` for models of this package."""
+    """``serialize`` and ``from_pretrained`` for models of this package.
+
+    Attributes:
+        task: what the model was trained for (a key of ``data.wham.TASKS``), if its file says so.
+    """
+
+    iters_arg = "n_iters"
+    task: str | None = None
 
     def serialize(self) -> dict[str, Any]:
         """The model as a dict of tensors and plain values, loadable by ``torch.load``'s default.
 
         Returns:
-            ``model_name``, ``model_args``, ``state_dict`` and ``infos`` (software versions).
+            ``model_name``, ``model_args``, ``state_dict`` and ``infos`` (software versions), and
+            ``task`` if it is known.
         """
         from asteroid_latref import __version__
 
         conf = super().serialize()  # type: ignore[misc]
         conf["infos"]["software_versions"]["asteroid_latref_version"] = __version__
+        if self.task is not None:
+            conf["task"] = self.task
         return plain(conf)
 
     @classmethod
     def from_pretrained(cls, pretrained_model_conf_or_path: Any, **overrides: Any) -> Self:
-        """Loads a model from a file, a dict of :meth:`serialize`, or a hub id.
+        """Loads a model from a file, a folder, a dict of :meth:`serialize`, or the hub.
 
         Args:
             pretrained_model_conf_or_path: path, dict, ``"user/repo"`` or ``"user/repo@revision"``.
@@ -38,43 +54,78 @@ class Serializable:
                 constructor argument replace the stored ones.
 
         Raises:
-            LatrefError: the file holds no such model, or something else than tensors and values.
+            LatrefError: nothing there, not a model, another class, damaged, from a newer version
+                that this one does not understand, or more than tensors and plain values.
         """
         conf = load_conf(pretrained_model_conf_or_path)
-        model_class = _model_class(conf["model_name"])
+        name = _name(pretrained_model_conf_or_path)
+        model_class = model_class_of(conf, name)
         if not issubclass(model_class, cls):
             raise LatrefError(
-                f"{conf['model_name']} was saved there, which is no {cls.__name__}: "
+                f"{name}: holds a {conf['model_name']}, which is no {cls.__name__}; "
                 f"load it with {conf['model_name']}.from_pretrained"
             )
-        n_blocks = overrides.pop("n_blocks", None)
-        model: Any = model_class(**{**conf["model_args"], **overrides})
-        model.load_state_dict(conf["state_dict"])
-        return model if n_blocks is None else model.truncate(n_blocks)
+        n_blocks, n_iters = overrides.pop("n_blocks", None), overrides.pop("n_iters", None)
+        model: Any = _build(model_class, conf, overrides, name)
+        if n_blocks is not None:
+            try:
+                model = model.truncate(n_blocks)
+            except ValueError as err:
+                raise LatrefError(f"{name}: {first_line(err)}") from err
+        if n_iters is not None:  # after the cut, which it may be one count per block of
+            cut = {"model_args": model.get_model_args(), "state_dict": model.state_dict()}
+            model = _build(model_class, {**conf, **cut}, {model_class.iters_arg: n_iters}, name)
+        model.task = conf.get("task")
+        return model
 
 
 def load_conf(source: Any) -> dict[str, Any]:
-    """The dict that :meth:`Serializable.serialize` made, from a dict, a path or a hub id."""
-    if isinstance(source, Mapping):
-        conf = dict(source)
-    else:
-        path = cached_download(str(source))
-        try:
-            conf = torch.load(path, map_location="cpu", weights_only=True)
-        except pickle.UnpicklingError as err:
-            raise LatrefError(
-                f"{source}: holds more than tensors and plain values, so it was not loaded"
-            ) from err
-        except (RuntimeError, EOFError) as err:
-            raise LatrefError(f"{source}: is no complete checkpoint; fetch it again") from err
+    """The dict that :meth:`Serializable.serialize` made.
+
+    Args:
+        source: the dict itself, a file, a folder with one of :data:`WEIGHT_FILES`, a hub id with or
+            without ``@revision``, or one of Asteroid's Zenodo names. Downloads are cached and found
+            again without a connection.
+
+    Raises:
+        LatrefError: see :meth:`Serializable.from_pretrained`.
+    """
+    conf = source if isinstance(source, Mapping) else _read(_find(str(source)), str(source))
+    if not isinstance(conf, Mapping):
+        raise LatrefError(f"{_name(source)}: not a serialized model (holds {_kind(conf)})")
+    if "pytorch-lightning_version" in conf:
+        raise LatrefError(
+            f"{_name(source)}: a checkpoint of a training run, not a model; take best_model.pth "
+            "of that run"
+        )
     missing = {"model_name", "model_args", "state_dict"} - set(conf)
     if missing:
-        raise LatrefError(f"{_name(source)}: not a serialized model, {sorted(missing)} missing")
-    return conf
+        raise LatrefError(
+            f"{_name(source)}: not a serialized model ({', '.join(sorted(missing))} missing)"
+        )
+    return dict(conf)
+
+
+def model_class_of(conf: Mapping[str, Any], name: str) -> Any:
+    """The class of a serialized model: one of ours or of Asteroid's.
+
+    Raises:
+        LatrefError: neither knows it.
+    """
+    found = getattr(asteroid_models, str(conf["model_name"]), None)
+    if isinstance(found, type) and issubclass(found, torch.nn.Module):
+        return found
+    raise LatrefError(f"{name}: unknown model class {conf['model_name']!r}{_newer(conf)}")
 
 
 def plain(obj: Any) -> Any:
-    """``obj`` with version strings, numpy scalars, paths and subclasses made plain values."""
+    """``obj`` with version strings, numpy scalars, paths and subclasses made plain values.
+
+    Examples:
+        >>> import numpy as np
+        >>> plain({"version": torch.__version__, "sdr": np.float32(1.5), "at": Path("a")})["sdr"]
+        1.5
+    """
     if isinstance(obj, torch.Tensor):
         return obj.detach().cpu()
     if isinstance(obj, Mapping):
@@ -83,16 +134,87 @@ def plain(obj: Any) -> Any:
         return [plain(v) for v in obj]
     if isinstance(obj, (str, Path)):
         return str(obj)
-    if hasattr(obj, "item"):  # numpy scalars
-        return obj.item()
+    if hasattr(obj, "tolist"):  # numpy scalars and arrays
+        return obj.tolist()
     return obj
 
 
-def _model_class(name: str) -> type:
-    found = getattr(asteroid_models, name, None)
-    if not (isinstance(found, type) and issubclass(found, torch.nn.Module)):
-        raise LatrefError(f"unknown model class {name!r}: a newer asteroid_latref may know it")
-    return found
+def _find(source: str) -> Path:
+    """The file of ``source`` on this machine, fetched if need be."""
+    path = Path(source)
+    if path.is_dir():
+        found = [path / name for name in WEIGHT_FILES if (path / name).is_file()]
+        if not found:
+            raise LatrefError(f"{path}: no model in this folder ({', '.join(WEIGHT_FILES)})")
+        return found[0]
+    # What looks like a path is not asked of the hub: the answer would be about something else.
+    if not path.exists() and (path.is_absolute() or re.search(r"\.(pth|pt|bin|ckpt)$", source)):
+        raise LatrefError(f"{path}: no such file")
+    try:
+        return Path(cached_download(source))
+    except Exception as err:
+        raise hub_error(source, err) from err
+
+
+def _read(path: Path, name: str) -> Any:
+    try:
+        with open(path, "rb") as file:
+            magic = file.read(2)
+    except OSError as err:
+        raise LatrefError(f"{name}: cannot be read ({err.strerror or first_line(err)})") from err
+    if magic != b"PK" and magic[:1] != b"\x80":  # zip of today's torch, pickle of the old one
+        raise LatrefError(f"{name}: not a checkpoint of torch.save")
+    try:
+        return load_checkpoint(path)
+    except pickle.UnpicklingError as err:
+        raise LatrefError(
+            f"{name}: holds more than tensors and plain values ({_culprit(err)}); that could run "
+            "code, so it was not loaded"
+        ) from err
+    except Exception as err:  # a damaged file can surface as nearly anything
+        raise LatrefError(f"{name}: damaged or cut short; fetch or copy it again") from err
+
+
+def _build(model_class: Any, conf: Mapping[str, Any], overrides: dict, name: str) -> Any:
+    try:
+        model = model_class(**{**conf["model_args"], **overrides})
+    except (TypeError, ValueError) as err:
+        raise LatrefError(f"{name}: {first_line(err)}{_newer(conf)}") from err
+    try:
+        model.load_state_dict(conf["state_dict"])
+    except (RuntimeError, TypeError, AttributeError) as err:
+        lines = str(err).strip().splitlines()
+        detail = lines[1].strip() if len(lines) > 1 else first_line(err)
+        raise LatrefError(f"{name}: the weights do not fit ({detail:.120}){_newer(conf)}") from err
+    return model
+
+
+def _newer(conf: Mapping[str, Any]) -> str:
+    """A hint for errors, if the file was written by a newer version of this package."""
+    from asteroid_latref import __version__
+
+    infos = conf.get("infos") or {}
+    written = str((infos.get("software_versions") or {}).get("asteroid_latref_version", ""))
+    if _parts(written) > _parts(__version__):
+        return (
+            f"; it was written by asteroid_latref {written}, this is {__version__}: "
+            "pip install -U asteroid-latref"
+        )
+    return ""
+
+
+def _parts(version: str) -> list[int]:
+    return [int(n) for n in re.findall(r"\d+", version)[:3]]
+
+
+def _culprit(err: Exception) -> str:
+    """The name of what the safe loader refused, out of its long explanation."""
+    found = re.search(r"(?:GLOBAL|class|function|type) ([\w.]*\w)", str(err))
+    return found.group(1) if found else "unreadable pickle"
+
+
+def _kind(obj: Any) -> str:
+    return "the weights alone" if isinstance(obj, torch.Tensor) else f"a {type(obj).__name__}"
 
 
 def _name(source: Any) -> str:
