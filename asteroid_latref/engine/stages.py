@@ -37,10 +37,12 @@ class ProgressiveConf:
     ``training.epochs`` are split evenly over the steps; ``training.max_time`` holds for each step.
 
     Attributes:
+        warm_exits: a new exit starts as a copy of the one before it, not at random.
         finetune_epochs: epochs of training all exits together afterwards; 0: none.
         finetune_lr: learning rate of the first of them.
     """
 
+    warm_exits: bool
     finetune_epochs: int
     finetune_lr: float
 
@@ -92,6 +94,7 @@ def train_progressive(
     """
     if model.exit_blocks != tuple(range(1, model.n_blocks + 1)):
         raise LatrefError(f'{conf.path}: progressive training needs exits: "all" in section model')
+    section: ProgressiveConf = conf.extra["progressive"]
     n_steps = model.n_blocks
     epochs = split_epochs(conf.training.epochs, n_steps)
     grown = model.truncate(1, exits="all")
@@ -99,12 +102,11 @@ def train_progressive(
         step_conf = _step_conf(conf, grown, step, epochs[step - 1])
         if step > 1:
             torch.manual_seed(step_conf.training.seed)
-            grown = grown.grow().freeze_before_last()
+            grown = grown.grow(section.warm_exits).freeze_before_last()
             step_conf = _step_conf(conf, grown, step, epochs[step - 1])
         _say(f"step {step} of {n_steps}", grown, step_conf, exp_dir / f"step{step}")
         grown = _run_step(grown, step_conf, datasets, exp_dir / f"step{step}")
     _join_histories(exp_dir, n_steps)
-    section: ProgressiveConf = conf.extra["progressive"]
     if not section.finetune_epochs:
         return grown.requires_grad_(True)
     tune_conf = _step_conf(conf, grown, n_steps + 1, section.finetune_epochs)

@@ -15,16 +15,28 @@ class Growing:
     iters_arg: str
     task: str | None
 
-    def grow(self) -> Self:
+    def grow(self, warm_exit: bool = False) -> Self:
         """A new model with one more block and its exit; everything else carries its weights over.
 
-        The new block is iterated as often as the last one. The new parts are initialised at
-        random (seed with ``torch.manual_seed``).
+        The new block is iterated as often as the last one. It is initialised at random (seed with
+        ``torch.manual_seed``), and so is its exit, unless it starts as a copy of the one before.
+
+        Args:
+            warm_exit: start the new exit's mask net and decoder from those of the last exit.
 
         Reference:
             LIR §2.2; BLOOM-Net §2.2, step L to L + 1.
         """
-        return self._resized(self.n_blocks + 1, self.config["exits"])
+        grown: Any = self._resized(self.n_blocks + 1, self.config["exits"])
+        if warm_exit:
+            mine: Any = self
+            last, new = str(self.n_blocks), str(grown.n_blocks)
+            for exits, ours in (
+                (grown.masker.mask_nets, mine.masker.mask_nets),
+                (grown.decoder, mine.decoder),
+            ):
+                exits[new].load_state_dict(ours[last].state_dict())
+        return grown
 
     def truncate(self, n_blocks: int, exits: str = "last") -> Self:
         """A stand-alone model of the first ``n_blocks`` blocks, with the outputs of that exit.
