@@ -39,10 +39,10 @@ class EpochDecay(Callback):
         return float(f"{self.lr / self.divisor ** (epoch // self.every):.12g}")
 
     def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Sets the learning rate of the epoch that starts."""
+        """Sets the learning rate of the epoch that starts, times a group's own ``lr_scale``."""
         for optimizer in trainer.optimizers:
             for group in optimizer.param_groups:
-                group["lr"] = self.at(trainer.current_epoch)
+                group["lr"] = self.at(trainer.current_epoch) * group.get("lr_scale", 1.0)
 
 
 class LossHistory(Callback):
@@ -51,7 +51,8 @@ class LossHistory(Callback):
     Its state is in the checkpoint: rows of epochs that were lost are forgotten with them.
 
     Args:
-        path: the CSV file: ``epoch`` (from 1), ``lr``, ``loss``, ``val_loss`` (dB).
+        path: the CSV file: ``epoch`` (from 1), ``lr``, ``loss``, ``val_loss`` (dB), and whatever
+            else the system logs per epoch.
 
     Raises:
         LatrefError: a loss is not finite.
@@ -71,7 +72,8 @@ class LossHistory(Callback):
                 raise LatrefError(
                     f"{name} of epoch {row['epoch']} is {row[name]}: training diverged; lower --lr"
                 )
-        self.rows.append(row)
+        others = {k: float(v) for k, v in trainer.callback_metrics.items() if k not in row}
+        self.rows.append(row | others)
         if trainer.is_global_zero:
             with atomic_path(self.path) as tmp:
                 pd.DataFrame(self.rows).to_csv(tmp, index=False)

@@ -45,6 +45,13 @@ class Gate(nn.Module):
         self.reduce = nn.Sequential(nn.Conv1d(bn_chan, 2, 1), nn.PReLU())
         self.judge = nn.Conv1d(2, 2, kernel_size)
 
+    @torch.no_grad()
+    def start_at(self, margin: float) -> None:
+        """Forgets what was learnt: every input gets ``margin``, 2 refines with a chance of 0.88."""
+        self.judge.weight.zero_()
+        assert self.judge.bias is not None
+        self.judge.bias.copy_(torch.tensor([margin / 2, -margin / 2]))
+
     def margin(self, latent: torch.Tensor) -> torch.Tensor:
         """Logit of "refine" minus that of "stop", plus the bias: ``(batch,)``."""
         # (batch, bn_chan, frames) -> (batch, 2, frames) -> (batch, 2, kernel_size)

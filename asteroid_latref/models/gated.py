@@ -11,7 +11,7 @@ from ..masknn.gated_refinement import GatedMasker, UpTo
 from ..masknn.refinement import LatentMasker
 from .base import constructor_args
 from .operating import OperatingPoint
-from .sudormrf import SudoRmRf
+from .sudormrf import IterSudoRmRf, SudoRmRf
 
 
 class GatedSudoRmRf(SudoRmRf):
@@ -134,6 +134,19 @@ class GatedSudoRmRf(SudoRmRf):
             _, latent, n_steps = behind
         masks = self.masker.masks(n_blocks, latent, tf_rep.shape[-1])
         return self._waveforms(n_blocks, tf_rep, masks, wav, shape), n_steps
+
+    def ungated(self, n_iters: int | Sequence[int] | None = None) -> IterSudoRmRf:
+        """The same network without its gate, stand-alone, at fixed iterations.
+
+        Args:
+            n_iters: one count, or one per block. Default: ``max_iters``.
+        """
+        args = {k: v for k, v in self.config.items() if not k.startswith("gate_")}
+        limits = args.pop("max_iters")
+        plain = IterSudoRmRf(**args, n_iters=limits if n_iters is None else n_iters)
+        mine = self.state_dict()
+        plain.load_state_dict({name: mine[name].clone() for name in plain.state_dict()})
+        return plain.train(self.training)
 
     @override
     def operating_point(

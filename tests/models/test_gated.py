@@ -85,6 +85,7 @@ def test_forced_shut_leaves_the_latent(model, wav, training):
     assert torch.equal(last_latent(model, wav), model.masker.bottleneck(model.forward_encoder(wav)))
 
 
+@torch.no_grad()
 def test_forced_shut_costs_no_block(model, wav):
     model.gate_bias = SHUT
     tf_rep = model.forward_encoder(wav)
@@ -97,6 +98,7 @@ def test_forced_shut_costs_no_block(model, wav):
     assert whole == around + behind + flops(lambda: model.masker.gate(latent))
 
 
+@torch.no_grad()
 def test_mixed_batch_costs_its_own_steps(model, wav):
     """In multiplications: exactly what each input costs alone, which is what its steps cost."""
     with torch.no_grad():
@@ -159,11 +161,12 @@ def test_bias_is_saved_and_may_be_chosen_at_load_time(model, wav):
 
 @torch.no_grad()
 def test_ungated_is_the_iterated_model(wav, model):
-    args = {k: v for k, v in model.get_model_args().items() if not k.startswith("gate_")}
-    args["n_iters"] = args.pop("max_iters")
-    plain = IterSudoRmRf(**args).eval()
-    plain.load_state_dict({k: v for k, v in model.state_dict().items() if ".gate." not in k})
-    assert torch.equal(model(wav, n_iters=model.n_iters), plain(wav))
+    plain = model.ungated()
+    assert type(plain) is IterSudoRmRf and plain.n_iters == model.n_iters
+    assert torch.equal(plain(wav), model(wav, n_iters=model.n_iters))
+    assert torch.equal(model.ungated(1)(wav), model(wav, n_iters=1))
+    plain.decoder.requires_grad_(False).apply(lambda m: [p.zero_() for p in m.parameters()])
+    assert model(wav).abs().sum() > 0
 
 
 def test_gate_kernel_is_checked():
