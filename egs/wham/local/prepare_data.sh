@@ -72,6 +72,7 @@ json_dir=${json_dir:-data/$layout}
 
 if [ -n "$wham_wav_dir" ]; then
   source=published
+  if [ ! -d "$wham_wav_dir/$layout" ]; then fail "$wham_wav_dir/$layout: no such folder (--wham_wav_dir)"; fi
 elif [ -n "$wsj0_dir" ] || [ -n "$wham_noise_dir" ]; then
   if [ -z "$wsj0_dir" ] || [ -z "$wham_noise_dir" ]; then
     fail "--wsj0_dir and --wham_noise_dir belong together: give both or none"
@@ -80,6 +81,11 @@ elif [ -n "$wsj0_dir" ] || [ -n "$wham_noise_dir" ]; then
   wham_wav_dir=$wham_out_dir
 else
   source=open
+  if [ -n "$speech_dir$noise_dir" ]; then
+    if [ -z "$speech_dir" ] || [ -z "$noise_dir" ]; then
+      fail "--speech_dir and --noise_dir belong together: give both or none"
+    fi
+  fi
   if [ "$mode" = max ]; then fail "--mode max: only WHAM! has it; give --wham_wav_dir"; fi
 fi
 
