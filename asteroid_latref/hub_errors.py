@@ -28,11 +28,7 @@ def hub_error(what: str, err: BaseException) -> LatrefError:
         >>> print(hub_error("me/model", ConnectionResetError("peer closed\\nthe connection")))
         me/model: no connection to the hub (ConnectionResetError: peer closed); run the same again
     """
-    chain: list[BaseException] = []
-    link: BaseException | None = err
-    while link is not None and link not in chain:
-        chain.append(link)
-        link = link.__cause__ or link.__context__
+    chain = _chain(err)
     for link in chain:
         if isinstance(link, LatrefError):
             return link
@@ -47,6 +43,22 @@ def hub_error(what: str, err: BaseException) -> LatrefError:
         f"{what}: no connection to the hub ({type(root).__name__}: {first_line(root)}); "
         "run the same again"
     )
+
+
+def lost_connection(err: BaseException) -> bool:
+    """Whether the hub gave no answer at all, as opposed to a refusal."""
+    answered = (getattr(link, "response", None) is not None for link in _chain(err))
+    return not any(answered) and not any(isinstance(e, HFValidationError) for e in _chain(err))
+
+
+def _chain(err: BaseException) -> list[BaseException]:
+    """``err`` and what caused it, down to the first."""
+    chain: list[BaseException] = []
+    link: BaseException | None = err
+    while link is not None and link not in chain:
+        chain.append(link)
+        link = link.__cause__ or link.__context__
+    return chain
 
 
 def first_line(err: BaseException) -> str:

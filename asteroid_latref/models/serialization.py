@@ -6,14 +6,15 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import huggingface_hub
 import torch
 from asteroid import models as asteroid_models
-from asteroid.utils.hub_utils import cached_download
+from asteroid.utils import hub_utils
 from typing_extensions import Self
 
 from ..compat import load_checkpoint
 from ..errors import LatrefError
-from ..hub_errors import first_line, hub_error
+from ..hub_errors import first_line, hub_error, lost_connection
 
 #: What a folder with a published model may hold it under, the hub's name first.
 WEIGHT_FILES = ("pytorch_model.bin", "model.pth", "best_model.pth")
@@ -151,9 +152,21 @@ def _find(source: str) -> Path:
     if not path.exists() and (path.is_absolute() or re.search(r"\.(pth|pt|bin|ckpt)$", source)):
         raise LatrefError(f"{path}: no such file")
     try:
-        return Path(cached_download(source))
+        return Path(hub_utils.cached_download(source))
     except Exception as err:
-        raise hub_error(source, err) from err
+        cached = _cached(source) if lost_connection(err) else None
+        if cached is None:
+            raise hub_error(source, err) from err
+        return cached
+
+
+def _cached(source: str) -> Path | None:
+    """What an earlier download left; the client itself looks there for some failures only."""
+    repo_id, _, revision = source.partition("@")
+    found = huggingface_hub.try_to_load_from_cache(
+        repo_id, WEIGHT_FILES[0], cache_dir=hub_utils.CACHE_DIR, revision=revision or None
+    )
+    return Path(found) if isinstance(found, str) else None
 
 
 def _read(path: Path, name: str) -> Any:
