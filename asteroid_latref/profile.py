@@ -10,7 +10,8 @@ import torch
 from torch import nn
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
-from torch.utils.flop_counter import FlopCounterMode
+
+from .flops import count_flops
 
 Row = dict[str, Any]
 
@@ -98,10 +99,8 @@ def format_table(rows: Sequence[Row]) -> str:
 
 
 def count_macs(call: Callable[[], Any]) -> int:
-    """Multiply-accumulates of the matrix products and convolutions in ``call()``."""
-    with FlopCounterMode(display=False) as counter:
-        call()
-    return counter.get_total_flops() // 2
+    """Multiply-accumulates in ``call()``: products, convolutions, recurrent layers, attention."""
+    return count_flops(call) // 2
 
 
 def peak_allocated(call: Callable[[], Any], device: torch.device) -> int | None:
