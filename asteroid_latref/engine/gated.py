@@ -173,13 +173,17 @@ def _phase(
 ) -> Any:
     """The model of one phase: read if the phase is finished, else trained (further)."""
     if (folder / BEST_MODEL).exists():
+        done = LatentRefinementModel.from_pretrained(str(folder / BEST_MODEL))
+        if done.get_model_args() != model.get_model_args():
+            raise LatrefError(f"{folder}: holds another model; remove the folder to train anew")
         print(f"{folder}: trained already", flush=True)
-        return type(model).from_pretrained(str(folder / BEST_MODEL))
+        return done
     print(f"{folder}: {type(model).__name__}, {conf.training.epochs} epochs", flush=True)
     data = [copy.copy(dataset) for dataset in datasets]
     for dataset in data:  # no phase repeats the crops of another
         dataset.seed = conf.training.seed
-    system = make_system(model, conf, (data[0], data[1]), system_class, **options)
+    # What a phase returns is in eval mode, and Lightning leaves it there.
+    system = make_system(model.train(), conf, (data[0], data[1]), system_class, **options)
     return train_stage(system, conf.optim, conf.training, folder, resume=True)
 
 
