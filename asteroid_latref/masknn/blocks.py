@@ -1,13 +1,14 @@
 """Sub-blocks: the unit of refinement, from a latent to a latent of the same shape."""
 
 from itertools import pairwise
+from typing import cast
 
 import torch
 from asteroid.masknn import convolutional
 from torch import nn
 
 from .functional import conv, frames_last, glob_norm, merge, norm_act_conv
-from .norms import use_fused_norms
+from .norms import GlobLN, use_fused_norms
 
 
 class UConvBlock(convolutional.UConvBlock):
@@ -62,3 +63,29 @@ class UConvBlock(convolutional.UConvBlock):
             merged = merge(levels.pop(), merged)
         out, _ = norm_act_conv(merged, self.final_norm.norm, self.final_norm.act, self.res_conv)
         return (out + latent).squeeze(2)
+
+
+class NormProjection(nn.Sequential):
+    """gLN and a 1×1 convolution, from encoder features to the first latent.
+
+    Args:
+        n_filters: channels of the features.
+        bn_chan: channels of the latent.
+
+    Shape:
+        - Input: ``(batch, n_filters, frames)``
+        - Output: ``(batch, bn_chan, frames)``
+
+    Examples:
+        >>> NormProjection(16, 8)(torch.randn(2, 16, 50)).shape
+        torch.Size([2, 8, 50])
+    """
+
+    def __init__(self, n_filters: int, bn_chan: int):
+        super().__init__(GlobLN(n_filters), nn.Conv1d(n_filters, bn_chan, 1))
+
+    def forward(self, tf_rep: torch.Tensor) -> torch.Tensor:
+        """The first latent."""
+        norm, projection = self
+        latent, _ = norm_act_conv(frames_last(tf_rep), norm, None, cast(nn.Conv1d, projection))
+        return latent.squeeze(2)

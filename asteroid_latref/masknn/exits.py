@@ -1,10 +1,15 @@
 """Exits: what turns the latent behind a block into masks, and masked features into sound."""
 
+from typing import Any, cast
+
 import torch
 from asteroid.masknn import activations
 from asteroid.utils import has_arg
 from torch import nn
+from torch.autograd.function import once_differentiable
 from torch.nn import functional as F
+
+from .functional import conv, follows_shapes, frames_last, saves_by_hand
 
 
 class MaskNet(nn.Module):
@@ -34,9 +39,14 @@ class MaskNet(nn.Module):
 
     def forward(self, latent: torch.Tensor, n_frames: int) -> torch.Tensor:
         """Args: latent; n_frames: encoder frames, which here are the latent's own."""
-        scores = self.net(latent)
-        # (batch, n_src * n_filters, frames) -> (batch, n_src, n_filters, frames)
-        return self.act(scores.unflatten(1, (self.n_src, self.n_filters)))
+        act, projection = self.net
+        scores = conv(act(frames_last(latent)), cast(nn.Conv1d, projection))
+        in_place = isinstance(self.act, nn.ReLU) and not follows_shapes()
+        if in_place:
+            scores.relu_()  # the scores themselves are not needed again
+        # (batch, n_src * n_filters, 1, frames) -> (batch, n_src, n_filters, frames)
+        scores = scores.squeeze(2).unflatten(1, (self.n_src, self.n_filters))
+        return scores if in_place else self.act(scores)
 
 
 class OverlapAddDecoder(nn.Module):
@@ -81,15 +91,74 @@ class OverlapAddDecoder(nn.Module):
 
     def forward(self, masked: torch.Tensor) -> torch.Tensor:
         """Waveforms of ``masked``."""
-        n_in, n_out, kernel_size = self.weight.shape
-        batch, n_src, _, frames = masked.shape
-        # (batch, n_src, n_filters, frames) -> (batch * n_src / n_out, n_in, frames)
-        features = masked.reshape(batch * n_src // n_out, n_in, frames)
-        # (n_out * kernel_size, n_in) @ (.., n_in, frames) -> (.., n_out * kernel_size, frames)
-        pieces = self.weight.reshape(n_in, -1).t() @ features
-        wav = overlap_add(pieces.unflatten(1, (n_out, kernel_size)), self.stride)
-        # (batch * n_src / n_out, n_out, time) -> (batch, n_src, time)
-        return wav.reshape(batch, n_src, -1)[..., self.padding :]
+        return self._from_pieces(synthesis_product(masked, self.weight))
+
+    def decode_masked(self, masks: torch.Tensor, tf_rep: torch.Tensor) -> torch.Tensor:
+        """Waveforms of ``masks`` times features; in inference ``masks`` are overwritten.
+
+        Args:
+            masks: ``(batch, n_src, n_filters, frames)``.
+            tf_rep: ``(batch, n_filters, frames)``.
+        """
+        if saves_by_hand(masks, tf_rep, self.weight):
+            return self._from_pieces(MaskedProduct.apply(masks, tf_rep, self.weight))
+        features = tf_rep.unsqueeze(1)
+        masked = masks * features if follows_shapes() else masks.mul_(features)
+        return self(masked)
+
+    def _from_pieces(self, pieces: torch.Tensor) -> torch.Tensor:
+        # (batch, n_src, kernel_size, frames) -> (batch, n_src, time)
+        return overlap_add(pieces, self.stride)[..., self.padding :]
+
+
+class MaskedProduct(torch.autograd.Function):
+    """:func:`synthesis_product` of masks times features, saving those two but not their product."""
+
+    @staticmethod
+    def forward(
+        ctx: Any, masks: torch.Tensor, tf_rep: torch.Tensor, weight: torch.Tensor
+    ) -> torch.Tensor:
+        """Saves its arguments."""
+        ctx.save_for_backward(masks, tf_rep, weight)
+        return synthesis_product(masks * tf_rep.unsqueeze(1), weight)
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, grad: torch.Tensor) -> tuple[torch.Tensor | None, ...]:
+        """Multiplies again, and goes back through the product and the multiplication."""
+        masks, tf_rep, weight = ctx.saved_tensors
+        features = tf_rep.unsqueeze(1)
+        with torch.enable_grad():
+            masked = (masks * features).to(grad.dtype).requires_grad_()
+            leaf = weight.detach().to(grad.dtype).requires_grad_()
+            pieces = synthesis_product(masked, leaf)
+        grad_masked, grad_weight = torch.autograd.grad(pieces, [masked, leaf], grad)
+        grad_tf_rep = (grad_masked * masks).sum(1) if ctx.needs_input_grad[1] else None
+        return grad_masked * features, grad_tf_rep, grad_weight.to(weight.dtype)
+
+
+def synthesis_product(masked: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:
+    """What each frame adds to the waveforms, before frames are added at their place.
+
+    Args:
+        masked: ``(batch, n_src, n_filters, frames)``.
+        weight: ``(n_src * n_filters, n_src, kernel_size)`` (joint) or ``(n_filters, 1,
+            kernel_size)`` (one filterbank for all slots).
+
+    Returns:
+        ``(batch, n_src, kernel_size, frames)``.
+    """
+    n_in, n_out, kernel_size = weight.shape
+    n_src, n_filters = masked.shape[1:3]
+    # (n_in, n_out, kernel_size) -> (n_out * kernel_size, n_in, 1, 1)
+    product = weight.permute(1, 2, 0).reshape(n_out * kernel_size, n_in, 1, 1)
+    if n_in == n_filters and n_out == 1:
+        # (batch, n_src, n_filters, frames) -> (batch, n_filters, frames, n_src) -> kernel_size
+        return F.conv2d(masked.permute(0, 2, 3, 1), product).permute(0, 3, 1, 2)
+    # (batch, n_src, n_filters, frames) -> (batch, n_src * n_filters, 1, frames)
+    pieces = F.conv2d(masked.flatten(1, 2).unsqueeze(2), product)
+    # (batch, n_src * kernel_size, 1, frames) -> (batch, n_src, kernel_size, frames)
+    return pieces.squeeze(2).unflatten(1, (n_src, kernel_size))
 
 
 def overlap_add(pieces: torch.Tensor, stride: int) -> torch.Tensor:
@@ -123,3 +192,10 @@ class ExitDecoders(nn.ModuleDict):
     def forward(self, masked: torch.Tensor, n_blocks: int) -> torch.Tensor:
         """``(batch, n_src, n_filters, frames)`` to waveforms, by the decoder of an exit."""
         return self[str(n_blocks)](masked)
+
+    def decode_masked(
+        self, masks: torch.Tensor, tf_rep: torch.Tensor, n_blocks: int
+    ) -> torch.Tensor:
+        """Waveforms of masks times features, see :meth:`OverlapAddDecoder.decode_masked`."""
+        decoder = cast(OverlapAddDecoder, self[str(n_blocks)])
+        return decoder.decode_masked(masks, tf_rep)

@@ -15,10 +15,10 @@ from asteroid.utils.torch_utils import (
     pad_x_to_y,
     script_if_tracing,
 )
-from asteroid_filterbanks import Encoder
 from asteroid_filterbanks.free_fb import FreeFB
 from torch import nn
 
+from ..masknn.encoder import FrameEncoder
 from ..masknn.exits import ExitDecoders
 from ..masknn.refinement import LatentMasker
 from .growth import Growing
@@ -78,7 +78,7 @@ class LatentRefinementModel(Growing, Serializable, BaseEncoderMaskerDecoder):
         """Waveform ``(batch, 1, time)`` to features ``(batch, n_filters, frames)``."""
         c = self.config
         filterbank = FreeFB(c["n_filters"], c["kernel_size"], c["stride"], c["sample_rate"])
-        return Encoder(filterbank, padding=self.encoder_padding)
+        return FrameEncoder(filterbank, padding=self.encoder_padding)
 
     def make_bottleneck(self) -> nn.Module:
         """Features ``(batch, n_filters, frames)`` to the first latent."""
@@ -195,7 +195,7 @@ class LatentRefinementModel(Growing, Serializable, BaseEncoderMaskerDecoder):
         self, number: int, tf_rep: torch.Tensor, masks: torch.Tensor, wav: torch.Tensor, shape: Any
     ) -> torch.Tensor:
         """What the exit behind block ``number`` makes of masks, as long as the input."""
-        decoded = self.decoder(self.apply_masks(tf_rep, masks), number)
+        decoded = self.decoder.decode_masked(masks, tf_rep, number)
         return _shape_reconstructed(pad_x_to_y(decoded, wav), shape)
 
     def _as_batch(self, wav: torch.Tensor) -> torch.Tensor:

@@ -7,9 +7,8 @@ from typing import Any
 from torch import nn
 from typing_extensions import override
 
-from ..masknn.blocks import UConvBlock
+from ..masknn.blocks import NormProjection, UConvBlock
 from ..masknn.exits import MaskNet, OverlapAddDecoder
-from ..masknn.norms import GlobLN
 from .base import LatentRefinementModel, constructor_args
 
 
@@ -32,8 +31,7 @@ class SudoRmRf(LatentRefinementModel):
 
     @override
     def make_bottleneck(self) -> nn.Module:
-        n_filters, bn_chan = self.config["n_filters"], self.config["bn_chan"]
-        return nn.Sequential(GlobLN(n_filters), nn.Conv1d(n_filters, bn_chan, 1))
+        return NormProjection(self.config["n_filters"], self.config["bn_chan"])
 
     @override
     def make_block(self) -> nn.Module:
