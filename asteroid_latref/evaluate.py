@@ -187,24 +187,30 @@ def _metrics(
     metrics: list[str],
 ) -> dict[str, float]:
     n = dataset.n_speech
-    with np.errstate(divide="ignore", invalid="ignore"):
-        values = get_metrics(
-            mixture.numpy()[None],
-            targets[:n].numpy(),
-            est[:n].numpy(),
-            sample_rate=dataset.sample_rate,
-            metrics_list=metrics,
-        )
+    if not targets[:n].any(dim=-1).all():
+        # The metrics would answer with numbers that mean nothing.
+        return dict.fromkeys(_figures(metrics), float("nan"))
+    values = get_metrics(
+        mixture.numpy()[None],
+        targets[:n].numpy(),
+        est[:n].numpy(),
+        sample_rate=dataset.sample_rate,
+        metrics_list=metrics,
+    )
     for name in metrics:
         values[f"{name}_imp"] = values[name] - values[f"input_{name}"]
     return {key: float(value) for key, value in values.items()}
+
+
+def _figures(metrics: list[str]) -> list[str]:
+    return [c for name in metrics for c in (f"input_{name}", name, f"{name}_imp")]
 
 
 def _summary(
     model: LatentRefinementModel, table: pd.DataFrame, metrics: list[str]
 ) -> dict[str, Any]:
     """Means over the items whose figures are finite; a silent target has none."""
-    figures = [c for name in metrics for c in (f"input_{name}", name, f"{name}_imp")]
+    figures = _figures(metrics)
     finite = np.isfinite(table[figures]).all(axis=1)
     exits = []
     for n_blocks in model.exit_blocks:

@@ -66,6 +66,9 @@ class TrainingConf:
         seed: of initialisation, order, crops and remixing.
         remix: shuffle the sources of a batch into new mixtures (online remixing).
         gradient_clip: largest L2 norm of a gradient.
+        vary_speed: largest change of speed of each source in a training batch, up or down; chunks
+            get shorter by as much (see :func:`~asteroid_latref.engine.augment.augment`).
+        vary_colour: largest gain of a band of each source, up or down, in dB.
         max_time: ``DD:HH:MM:SS`` after which training ends early, whatever ``epochs`` says.
         accelerator, devices, num_nodes, strategy, precision: passed to Lightning's ``Trainer``.
     """
@@ -76,6 +79,8 @@ class TrainingConf:
     seed: int
     remix: bool
     gradient_clip: float
+    vary_speed: float = 0.0
+    vary_colour: float = 0.0
     max_time: str | None = None
     accelerator: str = "auto"
     devices: int | str = 1

@@ -73,13 +73,12 @@ def train_experiment(conf: Conf, exp_dir: str | Path, resume: bool = False) -> b
     datasets = make_datasets(conf)
     pl.seed_everything(conf.training.seed, verbose=False)
     model = build_model(conf)
-    if rank_zero_only.rank == 0:
-        with atomic_path(exp_dir / CONF) as tmp:
-            tmp.write_text(yaml.safe_dump(conf.as_dict(), sort_keys=False))
     special = [RUNNERS[name] for name in conf.extra if name in RUNNERS]
     runner = special[0] if special else train_plain
     trained = runner(model, conf, datasets, exp_dir, resume)
     if rank_zero_only.rank == 0:
+        with atomic_path(exp_dir / CONF) as tmp:
+            tmp.write_text(yaml.safe_dump(conf.as_dict(), sort_keys=False))
         save_model(trained, exp_dir / BEST_MODEL, datasets[0])
     return True
 

@@ -7,6 +7,7 @@ from asteroid.engine.system import System as AsteroidSystem
 from torch import Tensor
 
 from ..data.remix import remix
+from .augment import augment
 from .loaders import step_seed
 
 
@@ -29,6 +30,8 @@ class System(AsteroidSystem):
         config: plain values, kept in the checkpoints.
         seed: of the random choices in a step.
         remix: shuffle the sources of each training batch into new mixtures.
+        vary_speed: see :func:`~asteroid_latref.engine.augment.augment`; 0: as recorded.
+        vary_colour: the same, in dB.
     """
 
     def __init__(
@@ -43,10 +46,13 @@ class System(AsteroidSystem):
         *,
         seed: int = 0,
         remix: bool = True,
+        vary_speed: float = 0.0,
+        vary_colour: float = 0.0,
     ) -> None:
         super().__init__(model, optimizer, loss_func, train_loader, val_loader, scheduler, config)
         self.seed = seed
         self.remix = remix
+        self.vary_speed, self.vary_colour = vary_speed, vary_colour
 
     def estimates(self, mixture: Tensor) -> Any:
         """What the loss is computed on; here the waveforms ``(batch, n_src, time)``."""
@@ -57,11 +63,14 @@ class System(AsteroidSystem):
         return self.loss_func(est, targets)
 
     def common_step(self, batch: Any, batch_nb: int, train: bool = True) -> Tensor:
-        """Loss of one batch, remixed first in training."""
+        """Loss of one batch, remixed and varied first in training."""
         mixture, targets = batch
+        generator = torch.Generator().manual_seed(self._step_seed(batch_nb))
         if train and self.remix:
-            generator = torch.Generator().manual_seed(self._step_seed(batch_nb))
             mixture, targets = remix(targets, generator)
+        if train and (self.vary_speed or self.vary_colour):
+            targets = augment(targets, generator, self.vary_speed, self.vary_colour)
+            mixture = targets.sum(1)
         return self.loss(self.estimates(mixture), targets)
 
     def training_step(self, batch: Any, batch_nb: int) -> Tensor:

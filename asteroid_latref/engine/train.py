@@ -74,6 +74,8 @@ def make_system(
         config=conf.as_dict(),
         seed=conf.training.seed,
         remix=conf.training.remix,
+        vary_speed=conf.training.vary_speed,
+        vary_colour=conf.training.vary_colour,
         **options,
     )
 

@@ -15,10 +15,11 @@
 #   5  publish directory                   -> exp/TAG/publish_dir/model.pth
 #
 # Experiment
-#   --tag NAME            folder exp/NAME; default: the name of the configuration
+#   --tag NAME            folder EXP_ROOT/NAME; default: the name of the configuration
+#   --exp_root exp        where the folders of experiments are
 #   --conf FILE           default local/conf/iter.yml, the paper's setup; local/conf/demo.yml is small
 #   --task TASK           enh_single, enh_both, sep_clean or sep_noisy; default: the configuration's
-#   --model NAME          model class; default: the configuration's
+#   --model NAME          a configuration of local/conf (iter, gated, ...), or a model class; default: the configuration's
 #   --resume true         continue an interrupted training
 #   --seed N              of the training; default: the configuration's
 #   --id 0,1              GPUs to show to the training (CUDA_VISIBLE_DEVICES)
@@ -36,6 +37,7 @@ set -euo pipefail
 stage=0
 stop_stage=5
 tag=
+exp_root=exp
 conf=local/conf/iter.yml
 task=
 model=
@@ -88,6 +90,10 @@ add_given() {
 
 runs() { [ "$stage" -le "$1" ] && [ "$stop_stage" -ge "$1" ]; }
 
+if [ -n "$model" ] && [ -f "local/conf/$model.yml" ]; then
+  conf=local/conf/$model.yml
+  model=
+fi
 for number in "$stage" "$stop_stage"; do
   [[ "$number" =~ ^[0-5]$ ]] || fail "--stage and --stop_stage take 0 to 5, not '$number'"
 done
@@ -99,7 +105,7 @@ fi
 command -v "$python" > /dev/null || fail "--python $python: no such interpreter"
 [ -n "$tag" ] || tag=$(basename "$conf" .yml)
 [ -n "$json_dir" ] || json_dir=data/wav$((sample_rate / 1000))k/$mode
-exp_dir=exp/$tag
+exp_dir=$exp_root/$tag
 if [ -n "$id" ]; then export CUDA_VISIBLE_DEVICES=$id; fi
 
 prepare() { # prepare FIRST LAST: stages of local/prepare_data.sh
@@ -131,6 +137,9 @@ if runs 4; then
   [ -d "$json_dir/tt" ] || fail "$json_dir/tt: no manifests of a test set; run stage 2"
   "$python" eval.py --exp_dir "$exp_dir" --test_dir "$json_dir/tt" --metrics "$metrics" \
     --n_examples "$n_examples"
+  if [ -d "$exp_dir/joint" ]; then # a gated model and its baselines
+    "$python" local/gating.py --exp_dir "$exp_dir" --test_dir "$json_dir/tt"
+  fi
 fi
 
 if runs 5; then
