@@ -24,9 +24,9 @@ from asteroid_latref.memory import saved_for_backward
 from asteroid_latref.models import LatentRefinementModel
 from asteroid_latref.profile import count_macs, n_parameters
 
-EPOCHS = 32
+EPOCHS = 24
 BATCH, SEGMENT, RATE = 4, 1.0, 8000
-FINETUNE_EPOCHS = 8
+FINETUNE_EPOCHS = 4
 SUDO = {
     "name": "IterSudoRmRf",
     "bn_chan": 32,

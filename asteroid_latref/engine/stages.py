@@ -1,7 +1,6 @@
 """Training in steps, one block at a time, each step in a folder of its own."""
 
 import copy
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -9,6 +8,7 @@ from typing import Any
 
 import pandas as pd
 import torch
+from pytorch_lightning.utilities import rank_zero_only
 
 from ..errors import LatrefError
 from ..files import atomic_path
@@ -18,10 +18,12 @@ from .experiment import register_runner
 from .loaders import step_seed
 from .progressive import JointExitSystem, ProgressiveSystem
 from .train import (
+    BEST,
     BEST_MODEL,
     CHECKPOINTS,
     HISTORY,
     LAST,
+    check_same_experiment,
     load_checkpoint,
     make_system,
     train_stage,
@@ -129,11 +131,9 @@ def _run_step(
     """The trained model of one step: read if the step is finished, else trained (further)."""
     before = {name: p.detach().clone() for name, p in _frozen(model)}
     if (folder / BEST_MODEL).exists():
-        done = _finished(folder)
-        if done.get_model_args() != model.get_model_args():
-            raise LatrefError(f"{folder}: holds another model; remove the folder to train anew")
+        done = _finished(folder, conf)
         _check_grown_from(before, done.state_dict(), folder / BEST_MODEL)
-        return done.requires_grad_(True)
+        return done
     last = folder / CHECKPOINTS / LAST
     if last.exists():
         state = load_checkpoint(last)["state_dict"]
@@ -157,7 +157,10 @@ def _frozen(model: torch.nn.Module) -> list[tuple[str, torch.nn.Parameter]]:
     return [(name, p) for name, p in model.named_parameters() if not p.requires_grad]
 
 
-def _finished(folder: Path) -> LatentRefinementModel:
+def _finished(folder: Path, conf: Conf) -> LatentRefinementModel:
+    """The model of a finished step, if it was trained as ``conf`` says."""
+    best = folder / CHECKPOINTS / BEST
+    check_same_experiment(best, load_checkpoint(best)["training_config"], conf.as_dict())
     try:
         return LatentRefinementModel.from_pretrained(str(folder / BEST_MODEL))
     except (LatrefError, RuntimeError, TypeError, KeyError) as err:
@@ -188,7 +191,7 @@ def _reseeded(dataset: Any, seed: int) -> Any:
 
 
 def _say(what: str, model: torch.nn.Module, conf: Conf, folder: Path) -> None:
-    if int(os.environ.get("LOCAL_RANK", 0)) != 0:
+    if rank_zero_only.rank != 0:
         return
     sizes = [p.numel() for p in model.parameters()]
     trained = sum(p.numel() for p in model.parameters() if p.requires_grad)
@@ -200,7 +203,7 @@ def _say(what: str, model: torch.nn.Module, conf: Conf, folder: Path) -> None:
 
 def _join_histories(exp_dir: Path, n_steps: int) -> None:
     """``history.csv`` of the experiment: the steps' own, one after the other."""
-    if int(os.environ.get("LOCAL_RANK", 0)) != 0:
+    if rank_zero_only.rank != 0:
         return
     rows = pd.DataFrame()
     for step in range(1, n_steps + 1):

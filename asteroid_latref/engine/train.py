@@ -221,5 +221,10 @@ def _trainer(training: TrainingConf, exp_dir: Path, callbacks: list[pl.Callback]
 
 
 def _silence_known_warnings() -> None:
-    for message in (".*does not have many workers.*", ".*find_unused_parameters=True.*"):
-        warnings.filterwarnings("ignore", message=message)
+    known = (
+        "does not have many workers",
+        "find_unused_parameters=True",
+        "in eval mode at the start",
+    )
+    for message in known:
+        warnings.filterwarnings("ignore", message=f".*{message}.*")
