@@ -12,7 +12,7 @@ ARGS ?=
 help:  ## this list
 	@grep -hE '^[a-z0-9]+: .*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 10
 
-$(STAMP): requirements.lock setup.cfg pyproject.toml
+$(STAMP): requirements.lock setup.cfg
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
 	  { echo "error: requirements.lock needs Python 3.11 or newer (PYTHON=python3.11 make ...);" \
 	         "with 3.10 use: pip install -e '.[tests]'" >&2; exit 2; }
