@@ -150,8 +150,9 @@ def synthesis_product(masked: torch.Tensor, weight: torch.Tensor) -> torch.Tenso
     """
     n_in, n_out, kernel_size = weight.shape
     n_src, n_filters = masked.shape[1:3]
-    # (n_in, n_out, kernel_size) -> (n_out * kernel_size, n_in, 1, 1)
-    product = weight.permute(1, 2, 0).reshape(n_out * kernel_size, n_in, 1, 1)
+    # (n_in, n_out, kernel_size) -> (n_out * kernel_size, n_in, 1, 1), laid out by columns: the
+    # strides of a single example do not tell its layout, so those of the weight have to.
+    product = weight.permute(1, 2, 0).contiguous().view(-1, 1, 1, n_in).permute(0, 3, 1, 2)
     if n_in == n_filters and n_out == 1:
         # (batch, n_src, n_filters, frames) -> (batch, n_filters, frames, n_src) -> kernel_size
         return F.conv2d(masked.permute(0, 2, 3, 1), product).permute(0, 3, 1, 2)
