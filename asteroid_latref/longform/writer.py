@@ -11,6 +11,7 @@ import numpy.typing as npt
 import soundfile as sf
 import soxr
 
+from ..audio import reason
 from ..errors import LatrefError
 from ..files import atomic_path, write_error
 
@@ -97,9 +98,10 @@ def write_sources(
             _fill(names, _at_rate(blocks, rate, out_rate, frames), out_rate, frames, subtype)
         except (sf.SoundFileError, AssertionError) as err:
             # libsndfile reports a failed write without errno, soundfile a short one by assert.
-            free = _free_bytes(paths[0].parent)
-            hint = "no space left on the device" if free < 1 << 20 else str(err) or "short write"
-            raise LatrefError(f"{paths[0]}: cannot be written ({hint})") from err
+            what = reason(err) if isinstance(err, sf.SoundFileError) else "short write"
+            raise LatrefError(
+                f"{paths[0]}: cannot be written ({what}); is the disk or a quota full?"
+            ) from err
 
 
 def _fill(
@@ -154,8 +156,3 @@ def check_folder(folder: Path) -> None:
         raise LatrefError(f"{folder}: cannot be written ({there} is not a folder)")
     if not os.access(there, os.W_OK | os.X_OK):
         raise LatrefError(f"{folder}: cannot be written (no permission); choose another with -o")
-
-
-def _free_bytes(folder: Path) -> int:
-    stats = os.statvfs(folder)
-    return stats.f_bavail * stats.f_frsize

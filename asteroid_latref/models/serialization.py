@@ -91,7 +91,7 @@ def load_conf(source: Any) -> dict[str, Any]:
     Raises:
         LatrefError: see :meth:`Serializable.from_pretrained`.
     """
-    conf = source if isinstance(source, Mapping) else _read(_find(str(source)), str(source))
+    conf = source if isinstance(source, Mapping) else read_weights(str(source))
     if not isinstance(conf, Mapping):
         raise LatrefError(f"{_name(source)}: not a serialized model (holds {_kind(conf)})")
     if "pytorch-lightning_version" in conf:
@@ -169,7 +169,12 @@ def _cached(source: str) -> Path | None:
     return Path(found) if isinstance(found, str) else None
 
 
-def _read(path: Path, name: str) -> Any:
+def read_weights(source: str) -> Any:
+    """What a checkpoint holds, whoever wrote it, as long as it is tensors and plain values.
+
+    Args and errors are those of :func:`load_conf`.
+    """
+    path, name = _find(source), source
     try:
         with open(path, "rb") as file:
             magic = file.read(2)

@@ -1,0 +1,48 @@
+"""``latref``: separate, evaluate, profile, convert and upload from the command line."""
+
+import argparse
+import sys
+from collections.abc import Sequence
+
+from . import __version__
+from .commands import convert, evaluate, profile, separate, upload
+from .errors import LatrefError
+
+COMMANDS = (separate, evaluate, profile, convert, upload)
+
+INTERRUPTED = 130
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """The parser of ``latref`` with all its commands."""
+    parser = argparse.ArgumentParser(
+        prog="latref",
+        description="Use, measure and share the models of asteroid_latref.",
+        epilog="latref COMMAND --help shows an example of each command.",
+    )
+    parser.add_argument("--version", action="version", version=f"asteroid_latref {__version__}")
+    commands = parser.add_subparsers(metavar="COMMAND", required=True)
+    for module in COMMANDS:
+        module.add_to(commands)
+    return parser
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Runs a command; returns 0, 1 (part of a batch failed) or 2 (nothing done)."""
+    args = build_parser().parse_args(argv)
+    try:
+        code: int = args.run(args)
+    except LatrefError as err:
+        print(f"error: {err}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("error: interrupted; nothing unfinished was kept", file=sys.stderr)
+        return INTERRUPTED
+    except BrokenPipeError:  # the reader of our output, `head` for one, has enough
+        sys.stderr.close()
+        return 1
+    return code
+
+
+if __name__ == "__main__":
+    sys.exit(main())

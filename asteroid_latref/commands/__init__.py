@@ -1,0 +1,1 @@
+"""The commands of ``latref``, one module each: ``add_to(commands)`` and ``run(args)``."""
