@@ -10,7 +10,7 @@
 #   0  WSJ0 sphere files -> wav            (only with --wsj0_dir)
 #   1  mixtures                            (not with --wham_wav_dir)
 #   2  JSON manifests; mixtures are prepared first when there are none
-#   3  training                            -> exp/TAG/best_model.pth, history.csv
+#   3  training                            -> exp/TAG/best_model.pth, history.csv; with --model progressive or bloom_*, a folder per step
 #   4  evaluation of every exit            -> exp/TAG/final_metrics.json, all_metrics.csv, examples/, loss.png
 #   5  publish directory                   -> exp/TAG/publish_dir/model.pth
 #
@@ -19,8 +19,9 @@
 #   --exp_root exp        where the folders of experiments are
 #   --conf FILE           default local/conf/iter.yml, the paper's setup; local/conf/demo.yml is small
 #   --task TASK           enh_single, enh_both, sep_clean or sep_noisy; default: the configuration's
-#   --model NAME          a configuration of local/conf (iter, gated, ...), or a model class; default: the configuration's
+#   --model NAME          a configuration of local/conf (iter, progressive, bloom_convtasnet, bloom_dprnn, bloom_sepformer, gated), or a model class; default: the configuration's
 #   --resume true         continue an interrupted training
+#   --finetune_epochs N   after block-by-block training (progressive, bloom_*): train all exits together
 #   --seed N              of the training; default: the configuration's
 #   --id 0,1              GPUs to show to the training (CUDA_VISIBLE_DEVICES)
 #   --devices, --num_nodes, --strategy, --precision, --accelerator      passed to Lightning
@@ -42,6 +43,7 @@ conf=local/conf/iter.yml
 task=
 model=
 resume=false
+finetune_epochs=
 seed=
 id=
 devices=
@@ -127,7 +129,7 @@ if runs 3; then
   fi
   echo "Stage 3: training $exp_dir with $conf"
   given=()
-  add_given task model seed devices num_nodes strategy precision accelerator sample_rate
+  add_given task model finetune_epochs seed devices num_nodes strategy precision accelerator sample_rate
   "$python" train.py --conf "$conf" --exp_dir "$exp_dir" --resume "$resume" \
     --train_dir "$json_dir/tr" --valid_dir "$json_dir/cv" "${given[@]}" "$@"
 fi
@@ -137,6 +139,9 @@ if runs 4; then
   [ -d "$json_dir/tt" ] || fail "$json_dir/tt: no manifests of a test set; run stage 2"
   "$python" eval.py --exp_dir "$exp_dir" --test_dir "$json_dir/tt" --metrics "$metrics" \
     --n_examples "$n_examples"
+  if [ -d "$exp_dir/step1" ]; then # trained block by block
+    "$python" local/depth.py --exp_dir "$exp_dir" --test_dir "$json_dir/tt"
+  fi
   if [ -d "$exp_dir/joint" ]; then # a gated model and its baselines
     "$python" local/gating.py --exp_dir "$exp_dir" --test_dir "$json_dir/tt"
   fi
