@@ -3,11 +3,13 @@
 Neither needs root. Package lists are the system's; where there are none, private ones are fetched.
 """
 
+import contextlib
+import errno
 import hashlib
 import os
 import shutil
 import subprocess
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -69,17 +71,33 @@ def _download(packages: Sequence[str], cache: Path, progress: bool) -> dict[str,
     except OSError as err:
         raise write_error(folder, err) from err
     options, records = _find(packages, cache)
-    found = {}
-    for package in tqdm(packages, "packages", disable=not progress, unit="package"):
-        record = records[package]
-        path = folder / f"{package}_{record['Version'].replace(':', '%3a')}_all.deb"
-        if not path.is_file() or _sha256(path) != record["SHA256"]:
-            path.unlink(missing_ok=True)
-            _run(["apt-get", *options, "-q", "download", package], folder)
-        if not path.is_file() or _sha256(path) != record["SHA256"]:
-            raise LatrefError(f"{path}: missing or not as Debian signed it; remove it, run again")
-        found[package] = path
-    return found
+    paths = {p: folder / f"{p}_{_quote(records[p]['Version'])}_all.deb" for p in packages}
+    missing = [p for p in packages if not _is_genuine(paths[p], records[p])]
+    for package in missing:
+        paths[package].unlink(missing_ok=True)
+    if missing:
+        try:
+            _get([paths[p] for p in missing], missing, options, records, progress)
+        finally:
+            damaged = [p for p in missing if not _is_genuine(paths[p], records[p])]
+            for package in damaged:
+                paths[package].unlink(missing_ok=True)
+        if damaged:
+            raise LatrefError(f"package {damaged[0]}: came in damaged; run again, or {_INSTEAD}")
+    return paths
+
+
+def _get(
+    paths: list[Path],
+    packages: list[str],
+    options: list[str],
+    records: dict[str, dict[str, str]],
+    progress: bool,
+) -> None:
+    size = sum(int(records[package].get("Size", 0)) for package in packages)
+    with tqdm(total=size, desc="packages", unit="B", unit_scale=True, disable=not progress) as bar:
+        command = ["apt-get", *options, "-q", "download", *packages]
+        _run(command, paths[0].parent, lambda: bar.update(sum(map(_size, paths)) - bar.n))
 
 
 def _find(packages: Sequence[str], cache: Path) -> tuple[list[str], dict[str, dict[str, str]]]:
@@ -100,7 +118,11 @@ def _find(packages: Sequence[str], cache: Path) -> tuple[list[str], dict[str, di
     records = _records(packages, options)
     unknown = sorted(set(packages) - set(records))
     if unknown:
-        raise LatrefError(f"apt knows no package {', '.join(unknown)}; {_INSTEAD}")
+        others = f" and {len(unknown) - 1} more" if len(unknown) > 1 else ""
+        raise LatrefError(
+            f"apt knows no package {unknown[0]}{others}, nor could lists that have it be fetched; "
+            f"run 'apt-get update' as root, or {_INSTEAD}"
+        )
     return options, records
 
 
@@ -159,14 +181,35 @@ def _has_samples(path: Path) -> bool:
         return False  # the Russian package has a file without samples
 
 
-def _run(command: Sequence[str], folder: Path) -> None:
-    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
-    if done.returncode != 0:
-        lines = (done.stderr or done.stdout).strip().splitlines() or ["no message"]
-        errors = [line for line in lines if line.startswith(("E:", "dpkg", "Err"))] or lines
-        raise LatrefError(
-            f"{command[0]} failed: {errors[0].strip()}; try again later, or {_INSTEAD}"
-        )
+def _run(command: Sequence[str], folder: Path, watch: Callable[[], object] = lambda: None) -> None:
+    """Runs a command, calling ``watch`` now and then; its first error becomes a LatrefError."""
+    with subprocess.Popen(
+        command, cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+    ) as process:
+        while True:
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                said = process.communicate(timeout=0.2)[0]
+                break
+            watch()
+        watch()
+    if process.returncode != 0:
+        lines = said.strip().splitlines() or ["no message"]
+        if os.strerror(errno.ENOSPC) in said:
+            raise write_error(folder, OSError(errno.ENOSPC, os.strerror(errno.ENOSPC)))
+        reason = next((line for line in lines if line.startswith("E: ")), lines[-1]).strip()
+        raise LatrefError(f"{command[0]} failed: {reason}; try again, or {_INSTEAD}")
+
+
+def _quote(version: str) -> str:
+    return version.replace(":", "%3a")
+
+
+def _size(path: Path) -> int:
+    return path.stat().st_size if path.is_file() else 0
+
+
+def _is_genuine(path: Path, record: dict[str, str]) -> bool:
+    return path.is_file() and _sha256(path) == record["SHA256"]
 
 
 def _sha256(path: Path) -> str:

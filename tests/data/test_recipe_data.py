@@ -12,7 +12,7 @@ import pytest
 import soundfile as sf
 
 from asteroid_latref.audio import read_audio, write_audio
-from asteroid_latref.data import WhamDataset, debian, published
+from asteroid_latref.data import WhamDataset, published
 from asteroid_latref.data.layout import FOLDERS, SPLITS
 from asteroid_latref.data.sphere import convert_sphere, convert_wsj0
 from asteroid_latref.errors import LatrefError
@@ -129,13 +129,6 @@ def test_bad_options_of_the_data_stages(prepare, tmp_path, args, message):
     code, _, errors = prepare(*args)
     assert code == 2 and len(errors) == 1 and message in errors[0]
     assert not (tmp_path / "data").exists()
-
-
-def test_without_apt_it_asks_for_recordings(monkeypatch, tmp_path):
-    monkeypatch.setenv("PATH", str(tmp_path))
-    with pytest.raises(LatrefError, match="apt-get is not here.*--speech_dir and --noise_dir"):
-        debian.fetch_recordings(tmp_path / "cache", progress=False)
-    assert not (tmp_path / "cache").exists()
 
 
 def write_sphere(path, wav):
