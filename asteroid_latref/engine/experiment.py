@@ -13,7 +13,7 @@ import yaml
 from pytorch_lightning.utilities import rank_zero_only
 
 from ..errors import LatrefError
-from ..files import atomic_path
+from ..files import atomic_path, write_error
 from ..models import LatentRefinementModel
 from .conf import Conf, build_model, load_conf
 from .train import (
@@ -97,6 +97,10 @@ def main(argv: Sequence[str] | None = None) -> int:
             print(f"{args.exp_dir}: trained already; remove it to train again")
     except LatrefError as err:
         print(f"error: {err}", file=sys.stderr)
+        return 2
+    except OSError as err:
+        # Everything that is read is checked where it is read, so this is Lightning writing a log.
+        print(f"error: {write_error(err.filename or args.exp_dir, err)}", file=sys.stderr)
         return 2
     return 0
 

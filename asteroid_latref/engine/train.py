@@ -1,6 +1,5 @@
 """Training of one stage: from a configuration to the best model, through any number of kills."""
 
-import pickle
 import warnings
 from collections.abc import Sequence
 from dataclasses import asdict
@@ -15,9 +14,14 @@ from pytorch_lightning.loggers import CSVLogger
 
 from ..data.wham import WhamDataset
 from ..errors import LatrefError
-from ..files import atomic_path
 from ..losses import SlotPITLoss
 from .callbacks import EpochDecay, LossHistory
+from .checkpoint import (
+    AtomicCheckpointIO,
+    load_checkpoint,
+    remove_leftovers,
+    write_checkpoint,
+)
 from .conf import Conf, OptimConf, TrainingConf
 from .loaders import make_loaders
 from .progress import OneLineBar
@@ -112,6 +116,8 @@ def train_stage(
         check_same_experiment(last, load_checkpoint(last)["training_config"], system.config)
     trainer = _trainer(training, exp_dir, [EpochDecay(optim.lr, optim.lr_divisor, optim.lr_every)])
     trainer.callbacks += list(callbacks)
+    if trainer.is_global_zero:
+        remove_leftovers(last.parent)
     with warnings.catch_warnings():
         _silence_known_warnings()
         trainer.fit(system, ckpt_path=str(last) if resumed else None)
@@ -129,27 +135,7 @@ def train_stage(
 def save_model(model: Any, path: str | Path, dataset: Any = None) -> None:
     """Writes ``model.serialize()`` and what its data was (``get_infos``), whole or not at all."""
     infos = dataset.get_infos() if hasattr(dataset, "get_infos") else {}
-    with atomic_path(path) as tmp:
-        torch.save({**model.serialize(), **infos}, tmp)
-
-
-def load_checkpoint(path: str | Path) -> dict[str, Any]:
-    """Reads a Lightning checkpoint of :func:`train_stage`, tensors and plain values only.
-
-    Raises:
-        LatrefError: it is missing, cut short or not a checkpoint.
-    """
-    try:
-        checkpoint = torch.load(path, map_location="cpu", weights_only=True)
-        checkpoint["state_dict"], checkpoint["training_config"]
-    except FileNotFoundError as err:
-        raise LatrefError(f"{path}: no such checkpoint; train first (stage 3)") from err
-    except (RuntimeError, EOFError, pickle.UnpicklingError, KeyError, TypeError, OSError) as err:
-        raise LatrefError(
-            f"{path}: is damaged or no checkpoint of this package; remove it, and train anew or"
-            " put back a whole copy"
-        ) from err
-    return checkpoint
+    write_checkpoint({**model.serialize(), **infos}, path)
 
 
 def check_same_experiment(path: Path, before: dict[str, Any], now: dict[str, Any]) -> None:
@@ -208,6 +194,7 @@ def _trainer(training: TrainingConf, exp_dir: Path, callbacks: list[pl.Callback]
             precision=training.precision,
             gradient_clip_val=training.gradient_clip,
             callbacks=[*callbacks, LossHistory(exp_dir / HISTORY), checkpoint, bar],
+            plugins=[AtomicCheckpointIO()],
             logger=CSVLogger(exp_dir, name="lightning_logs"),
             default_root_dir=exp_dir,
             deterministic="warn",
