@@ -5,6 +5,7 @@ import json
 import os
 import shutil
 import tarfile
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -94,6 +95,14 @@ def test_every_source_has_its_credit(world, tmp_path):
         for credit in credits:
             assert tuple(credit) == LICENSE_KEYS
             assert credit["license_link"].startswith("https://") and credit["author"]
+
+
+def test_the_data_page_names_every_author_and_licence():
+    page = (Path(__file__).parents[2] / "docs" / "data.md").read_text(encoding="utf-8")
+    for source in (*VOICES, *MUSIC):
+        line = next(line for line in page.splitlines() if source.credit["author"] in line)
+        assert source.credit["license"] in line and f"| {source.split} |" in line
+        assert all(package[-12:] in page for package in source.packages)
 
 
 def test_what_is_there_is_not_fetched_again(world, tmp_path, monkeypatch):
