@@ -24,6 +24,7 @@ __all__ = [
     "BloomDPRNN",
     "BloomSepformer",
     "GatedSudoRmRf",
+    "GatedSystem",
     "IterSudoRmRf",
     "JointExitSystem",
     "ProgressiveSystem",
