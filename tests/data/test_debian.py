@@ -102,7 +102,7 @@ def test_the_data_page_names_every_author_and_licence():
     for source in (*VOICES, *MUSIC):
         line = next(line for line in page.splitlines() if source.credit["author"] in line)
         assert source.credit["license"] in line and f"| {source.split} |" in line
-        assert all(package[-12:] in page for package in source.packages)
+        assert all(f"`{package}`" in page for package in source.packages)
 
 
 def test_what_is_there_is_not_fetched_again(world, tmp_path, monkeypatch):
