@@ -4,28 +4,28 @@ import argparse
 import platform
 import sys
 from collections.abc import Sequence
+from importlib import metadata
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import torch
-import yaml
 from asteroid.metrics import ALL_METRICS, get_metrics
 from tqdm import tqdm
 
+from ._version import __version__
 from .audio import write_audio
 from .data.wham import WhamDataset, get_task
-from .engine.experiment import BEST_MODEL, CONF, quiet_lightning
-from .engine.train import HISTORY
 from .errors import LatrefError
+from .experiment import FINAL, HISTORY, load_experiment
 from .files import atomic_path, write_json
 from .losses import SlotPITLoss
 from .models import LatentRefinementModel
+from .models.serialization import plain
 from .pictures import loss_picture, spectrogram_picture
 
 ALL_ROWS = "all_metrics.csv"
-FINAL = "final_metrics.json"
 
 
 def evaluate(
@@ -140,7 +140,6 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--n_items", type=int, default=None, help="stop after that many")
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
     args = parser.parse_args(argv)
-    quiet_lightning()
     try:
         exp_dir = Path(args.exp_dir)
         model, conf = load_experiment(exp_dir)
@@ -157,19 +156,6 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 2
     print(f"\n{format_table(final)}\n\nwritten: {exp_dir / FINAL}, {ALL_ROWS}, examples/, loss.png")
     return 0
-
-
-def load_experiment(exp_dir: Path) -> tuple[LatentRefinementModel, dict[str, Any]]:
-    """The best model of an experiment and the configuration it was trained with.
-
-    Raises:
-        LatrefError: the folder holds no finished training.
-    """
-    for name in (BEST_MODEL, CONF):
-        if not (exp_dir / name).is_file():
-            raise LatrefError(f"{exp_dir / name}: not there; finish the training first (stage 3)")
-    model = LatentRefinementModel.from_pretrained(str(exp_dir / BEST_MODEL))
-    return model, yaml.safe_load((exp_dir / CONF).read_text())
 
 
 def _checked_metrics(metrics: Sequence[str]) -> list[str]:
@@ -228,8 +214,8 @@ def _circumstances(
     device: str,
     conf: dict[str, Any] | None,
 ) -> dict[str, Any]:
-    serialized = model.serialize()
-    versions = serialized["infos"]["software_versions"]
+    packages = ("torch", "asteroid", "asteroid-latref", "numpy")
+    versions = {name: _version(name) for name in packages}
     return {
         "data": {
             "dataset": dataset.get_infos()["dataset"],
@@ -238,14 +224,21 @@ def _circumstances(
             "json_dir": str(dataset.json_dir),
         },
         "model": {
-            "name": serialized["model_name"],
-            "args": serialized["model_args"],
+            "name": type(model).__name__,
+            "args": plain(model.get_model_args()),
             "n_params": sum(p.numel() for p in model.parameters()),
         },
         "conf": conf,
         "versions": {"python": platform.python_version(), **versions},
         "device": device,
     }
+
+
+def _version(package: str) -> str:
+    try:
+        return metadata.version(package)
+    except metadata.PackageNotFoundError:  # used from its source folder
+        return __version__ if package == "asteroid-latref" else "unknown"
 
 
 def _write_example(

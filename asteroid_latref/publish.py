@@ -12,9 +12,8 @@ from pathlib import Path
 import torch
 from asteroid.models.publisher import save_publishable
 
-from .engine.experiment import BEST_MODEL, quiet_lightning
 from .errors import LatrefError
-from .evaluate import FINAL, load_experiment
+from .experiment import BEST_MODEL, FINAL, load_experiment
 from .files import atomic_path
 from .models import LatentRefinementModel
 from .models.serialization import plain
@@ -64,7 +63,6 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--exp_dir", required=True, help="trained and evaluated experiment")
     parser.add_argument("--publish_dir", default=None, help="default: EXP_DIR/publish_dir")
     args = parser.parse_args(argv)
-    quiet_lightning()
     try:
         path = publish(args.exp_dir, args.publish_dir)
     except LatrefError as err:

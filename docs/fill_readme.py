@@ -41,7 +41,7 @@ def demo_block(_):
     conf, versions = final["conf"], final["versions"]
     how = (
         f"Trained for {conf['training']['epochs']} epochs with seed {conf['training']['seed']} on"
-        f" {final['device'].upper()}, PyTorch {versions['torch_version']}."
+        f" {final['device'].upper()}, PyTorch {versions['torch']}."
     )
     return f"{format_table(final)}\n\n{how}"
 

@@ -32,7 +32,9 @@ def done(tmp_path_factory):
     json_dir = make_corpus(folder)
     conf = write_conf(folder / "conf.yml", training={"epochs": 2})
     options = ["--stage", 3, "--json_dir", json_dir, "--conf", conf, "--exp_root", folder / "exp"]
-    finished = run(*options, "--tag", "two", "--devices", 2, "--", "--batch_size", 2)
+    finished = run(
+        *options, "--tag", "two", "--devices", 2, "--n_examples", 0, "--", "--batch_size", 2
+    )
     assert finished.returncode == 0, finished.stderr
     return folder, finished
 

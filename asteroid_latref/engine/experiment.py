@@ -13,11 +13,11 @@ import yaml
 from pytorch_lightning.utilities import rank_zero_only
 
 from ..errors import LatrefError
+from ..experiment import BEST_MODEL, CONF
 from ..files import atomic_path, write_error
 from ..models import LatentRefinementModel
 from .conf import Conf, build_model, load_conf
 from .train import (
-    BEST_MODEL,
     CHECKPOINTS,
     LAST,
     check_same_experiment,
@@ -27,7 +27,6 @@ from .train import (
     train_stage,
 )
 
-CONF = "conf.yml"
 Runner = Callable[[LatentRefinementModel, Conf, Any, Path, bool], LatentRefinementModel]
 RUNNERS: dict[str, Runner] = {}
 

@@ -14,6 +14,7 @@ from pytorch_lightning.loggers import CSVLogger
 
 from ..data.wham import WhamDataset
 from ..errors import LatrefError
+from ..experiment import BEST_MODEL, HISTORY
 from ..losses import SlotPITLoss
 from .callbacks import EpochDecay, LossHistory
 from .checkpoint import (
@@ -30,8 +31,6 @@ from .system import System
 CHECKPOINTS = "checkpoints"
 LAST = "last.ckpt"
 BEST = "best.ckpt"
-BEST_MODEL = "best_model.pth"
-HISTORY = "history.csv"
 
 
 def make_datasets(conf: Conf) -> tuple[WhamDataset, WhamDataset]:
