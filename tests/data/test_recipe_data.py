@@ -117,6 +117,7 @@ def test_own_recordings_from_stage_2_alone(prepare, tmp_path):
     ("args", "message"),
     [
         (("--sample_rate", "44100"), "--sample_rate takes 8000 or 16000"),
+        (("--n_tr", "many"), "--n_tr takes a whole number, not 'many'"),
         (("--mode", "max"), "only WHAM! has it"),
         (("--wsj0_dir", "x"), "belong together"),
         (("--speech_dir", "x"), "belong together"),

@@ -59,6 +59,9 @@ fail() {
 }
 
 if [ $# -gt 0 ]; then fail "unexpected argument '$1' (--help lists the options)"; fi
+for name in stage stop_stage n_tr n_cv n_tt seed; do
+  [[ "${!name}" =~ ^-?[0-9]+$ ]] || fail "--$name takes a whole number, not '${!name}'"
+done
 case "$sample_rate" in
   8000 | 16000) ;;
   *) fail "--sample_rate takes 8000 or 16000, not '$sample_rate'" ;;
