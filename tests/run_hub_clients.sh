@@ -14,5 +14,5 @@ for version in "$@"; do
   "$python" -m pip install --quiet --disable-pip-version-check --target "$folder" \
     "huggingface_hub$version"
   PYTHONPATH=$folder "$python" -c 'import huggingface_hub as h; print("huggingface_hub", h.__version__)'
-  PYTHONPATH=$folder "$python" -m pytest -q --durations=0 -p no:cacheprovider tests/test_hub.py
+  PYTHONPATH=$folder "$python" -m pytest -q -p no:cacheprovider -o addopts= tests/test_hub.py
 done
