@@ -193,12 +193,11 @@ def _reseeded(dataset: Any, seed: int) -> Any:
 def _say(what: str, model: torch.nn.Module, conf: Conf, folder: Path) -> None:
     if rank_zero_only.rank != 0:
         return
-    sizes = [p.numel() for p in model.parameters()]
+    total = sum(p.numel() for p in model.parameters())
     trained = sum(p.numel() for p in model.parameters() if p.requires_grad)
-    state = (
-        "finished already" if (folder / BEST_MODEL).exists() else f"{conf.training.epochs} epochs"
-    )
-    print(f"{what}: {trained:,} of {sum(sizes):,} parameters, {state} -> {folder}", flush=True)
+    done = (folder / BEST_MODEL).exists()
+    state = "finished already" if done else f"epochs: {conf.training.epochs}"
+    print(f"{what}: trains {trained:,} of {total:,} parameters, {state} -> {folder}", flush=True)
 
 
 def _join_histories(exp_dir: Path, n_steps: int) -> None:
