@@ -1,6 +1,7 @@
 """Every repair of compat.py, with its symptom provoked first."""
 
 import datetime
+import importlib.metadata
 import os
 import pickle
 import subprocess
@@ -67,6 +68,14 @@ else:
 """
 
 
+# huggingface_hub 0.36 cannot do without requests; newer ones can.
+hub_needs_requests = any(
+    line.startswith("requests") and "extra ==" not in line
+    for line in importlib.metadata.requires("huggingface_hub")
+)
+
+
+@pytest.mark.skipif(hub_needs_requests, reason="this huggingface_hub needs requests itself")
 def test_undeclared_packages_are_absent(tmp_path):
     absent = ["torchaudio", "requests", "pkg_resources", "librosa"]
     site = installation_without(tmp_path / "site", *absent)

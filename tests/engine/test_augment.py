@@ -29,7 +29,7 @@ def test_each_source_gets_a_speed_of_its_own_within_the_range():
 
 
 def test_colour_changes_the_balance_and_not_the_place_of_tones():
-    targets = (tone(500.0) + tone(3000.0)).expand(8, 2, -1)
+    targets = (tone(500.0) + tone(3000.0)).repeat(8, 2, 1)
     spectra = torch.fft.rfft(draw(targets, speed=0.0, colour=6.0)).abs()
     low, high = (spectra[..., round(f * 1.2)] for f in (500, 3000))
     balance = 20 * torch.log10(low / high).flatten()
