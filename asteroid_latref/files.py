@@ -5,7 +5,7 @@ import json
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -35,40 +35,44 @@ def atomic_path(path: str | os.PathLike[str]) -> Iterator[Path]:
         ['a.txt']
         >>> folder.cleanup()
     """
-    path = Path(path)
-    tmp: Path | None = None
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(suffix=path.suffix, prefix=".part-", dir=path.parent)
-        os.close(handle)
-        tmp = Path(name)
-        # mkstemp makes private files; what is published here is meant to be read by others too.
-        tmp.chmod(0o666 & ~_umask())
+    with _replacing(Path(path), _temporary_file, 0o666) as tmp:
         yield tmp
-        tmp.replace(path)
-    except OSError as err:
-        raise write_error(path, err) from err
-    finally:
-        if tmp is not None:
-            tmp.unlink(missing_ok=True)
 
 
 @contextmanager
 def atomic_dir(path: str | os.PathLike[str]) -> Iterator[Path]:
     """Like :func:`atomic_path` for a folder that must not exist yet (or be empty)."""
-    path = Path(path)
+    with _replacing(Path(path), _temporary_folder, 0o777) as tmp:
+        yield tmp
+
+
+@contextmanager
+def _replacing(path: Path, make: Callable[[Path], Path], mode: int) -> Iterator[Path]:
     tmp: Path | None = None
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        tmp = Path(tempfile.mkdtemp(prefix=".part-", dir=path.parent))
-        tmp.chmod(0o777 & ~_umask())
+        tmp = make(path)
+        # tempfile makes private things; what is published here is meant to be read by others too.
+        tmp.chmod(mode & ~_umask())
         yield tmp
         tmp.replace(path)
     except OSError as err:
         raise write_error(path, err) from err
     finally:
-        if tmp is not None:
+        if tmp is not None and tmp.is_dir():
             shutil.rmtree(tmp, ignore_errors=True)
+        elif tmp is not None:
+            tmp.unlink(missing_ok=True)
+
+
+def _temporary_file(path: Path) -> Path:
+    handle, name = tempfile.mkstemp(suffix=path.suffix, prefix=".part-", dir=path.parent)
+    os.close(handle)
+    return Path(name)
+
+
+def _temporary_folder(path: Path) -> Path:
+    return Path(tempfile.mkdtemp(prefix=".part-", dir=path.parent))
 
 
 def write_json(path: str | os.PathLike[str], obj: Any) -> None:
