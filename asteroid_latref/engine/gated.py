@@ -142,13 +142,29 @@ def train_gated(
     model.masker.gate.start_at(gate.start_margin)
     options = {"penalty": gate.penalty, "gate_lr_scale": gate.gate_lr / gate.lr}
     gated = _phase(model, second, datasets, exp_dir / JOINT, GatedSystem, **options)
-    for n_iters in gate.baselines:
-        begun = exp_dir / PRETRAINED
-        if (n_iters,) * model.n_blocks != model.n_iters:
-            begun = exp_dir / f"fixed{n_iters}" / PRETRAINED
-        plain = _phase(fresh.ungated(n_iters), first, datasets, begun)
-        _phase(plain, second, datasets, exp_dir / f"fixed{n_iters}" / JOINT)
+    train_baselines(fresh, conf, datasets, exp_dir)
     return gated
+
+
+def train_baselines(
+    fresh: GatedSudoRmRf, conf: Conf, datasets: Sequence[Any], exp_dir: str | Path
+) -> None:
+    """Trains the models without a gate that ``gate.baselines`` names, see :func:`train_gated`.
+
+    Args:
+        fresh: the gated model as it was initialised.
+        conf: configuration with a section ``gate``.
+        datasets: training and validation set.
+        exp_dir: folder of the experiment.
+    """
+    gate: GateConf = conf.extra["gate"]
+    first, second = _phase_confs(conf, gate)
+    for n_iters in gate.baselines:
+        folder = Path(exp_dir) / f"fixed{n_iters}"
+        shared = (n_iters,) * fresh.n_blocks == fresh.n_iters
+        begun = (Path(exp_dir) if shared else folder) / PRETRAINED
+        plain = _phase(fresh.ungated(n_iters), first, datasets, begun)
+        _phase(plain, second, datasets, folder / JOINT)
 
 
 register_runner("gate", train_gated)

@@ -1,0 +1,130 @@
+"""The gate at three prices against fixed iterations, at equal epochs: JSON, CSV, table, pictures.
+
+    python -m benchmarks.gate_study --json_dir egs/wham/data/wav8k/min --exp_dir exp/gate
+
+The configuration is the recipe's ``demo_gated.yml`` with its price replaced. All prices share the
+first phase and the baselines. What is finished is kept, so the study can be stopped and started
+again; ``--only 0.05`` trains one price, ``--only fixed3`` one baseline, for running them side by
+side once the first price has finished the first phase.
+"""
+
+import argparse
+import json
+import shutil
+from dataclasses import replace
+from pathlib import Path
+
+import pandas as pd
+import torch
+
+from asteroid_latref.data.wham import WhamDataset
+from asteroid_latref.engine.conf import build_model, load_conf
+from asteroid_latref.engine.experiment import quiet_lightning, train_experiment
+from asteroid_latref.engine.gated import train_baselines
+from asteroid_latref.engine.train import make_datasets
+from asteroid_latref.files import atomic_path, write_json
+from asteroid_latref.gating import bias_curve, format_table, measure, summarize
+from asteroid_latref.gating_pictures import curve_picture, snr_picture
+from asteroid_latref.models import LatentRefinementModel
+
+CONF = Path(__file__).parents[1] / "egs/wham/local/conf/demo_gated.yml"
+PENALTIES = (0.05, 0.2, 0.6)
+FIXED = (3, 4)
+
+
+def train(args):
+    """One experiment per price; the first has the baselines, all have its first phase."""
+    dirs = ["--train_dir", str(args.json_dir / "tr"), "--valid_dir", str(args.json_dir / "cv")]
+    conf = load_conf(CONF, dirs)
+    first = args.exp_dir / f"penalty{PENALTIES[0]}"
+    for penalty in PENALTIES:
+        exp_dir = args.exp_dir / f"penalty{penalty}"
+        if args.only not in ("", str(penalty)):
+            continue
+        share(first / "pretrained", exp_dir / "pretrained")
+        gate = replace(conf.extra["gate"], penalty=penalty, baselines=[])
+        train_experiment(replace(conf, extra={"gate": gate}), exp_dir, resume=True)
+    for n_iters in FIXED:
+        if args.only not in ("", f"fixed{n_iters}"):
+            continue
+        exp_dir = args.exp_dir / "baselines"
+        share(first / "pretrained", exp_dir / "pretrained")
+        torch.manual_seed(conf.training.seed)
+        fresh = build_model(conf)
+        one = replace(conf, extra={"gate": replace(conf.extra["gate"], baselines=[n_iters])})
+        train_baselines(fresh, one, make_datasets(conf), exp_dir)
+    return conf
+
+
+def share(source, target):
+    """Copies a finished phase."""
+    if not target.exists() and (source / "best_model.pth").exists():
+        shutil.copytree(source, target)
+
+
+def load(args):
+    """The models by name, gated first."""
+    paths = {f"gated, {p} dB": args.exp_dir / f"penalty{p}/joint" for p in PENALTIES}
+    for n in FIXED:
+        paths[f"fixed {n}"] = args.exp_dir / f"baselines/fixed{n}/joint"
+    return {
+        name: LatentRefinementModel.from_pretrained(str(path / "best_model.pth"))
+        for name, path in paths.items()
+    }
+
+
+def evaluate(args, conf):
+    """Measures all models on the test set and writes everything."""
+    data = conf.data
+    test_set = WhamDataset(args.json_dir / "tt", data.task, data.sample_rate, segment=None)
+    models = load(args)
+    tables = {name: measure(model, test_set) for name, model in models.items()}
+    table = pd.concat([t.assign(model=name) for name, t in tables.items()], ignore_index=True)
+    table["item"] = table["item"].map(lambda item: Path(item).name)
+    summaries = {name: summarize(one) for name, one in tables.items()}
+    curves = {n: bias_curve(m, test_set) for n, m in models.items() if n.startswith("gated")}
+    corpus = json.loads((args.json_dir / "tr" / "corpus.json").read_text())
+    histories = {
+        str(p): pd.read_csv(args.exp_dir / f"penalty{p}/joint/history.csv").to_dict("list")
+        for p in PENALTIES
+    }
+    record = {
+        "corpus": corpus.get("name", "unknown"),
+        "n_items": len(test_set),
+        "conf": {k: v for k, v in conf.as_dict().items() if k != "data"},
+        "task": data.task,
+        "torch": str(torch.__version__),
+        "models": summaries,
+        "curves": curves,
+        "history": histories,
+    }
+    write_json(args.out / "gate.json", record)
+    with atomic_path(args.out / "gate.csv") as tmp:
+        table.round(3).to_csv(tmp, index=False)
+    with atomic_path(args.out / "gate.inc") as tmp:
+        tmp.write_text(format_table(summaries) + "\n")
+    middle = f"gated, {PENALTIES[1]} dB"
+    chosen = table[table["model"].isin([middle, "fixed 3", "fixed 4"])]
+    snr_picture(args.images / "gate_by_snr.png", chosen)
+    rows = {name: curve["bias"] for name, curve in curves.items()}
+    curve_picture(args.images / "gate_curve.png", summaries, rows)
+    print(format_table(summaries))
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, allow_abbrev=False)
+    parser.add_argument("--json_dir", required=True, type=Path, help="manifests (recipe stage 2)")
+    parser.add_argument("--exp_dir", required=True, type=Path, help="where the runs live")
+    parser.add_argument("--out", type=Path, default=Path("docs/results"))
+    parser.add_argument("--images", type=Path, default=Path("docs/images"))
+    parser.add_argument("--only", default="", help="train this price or baseline, and stop")
+    args = parser.parse_args()
+    torch.set_num_threads(1)
+    quiet_lightning()
+    conf = train(args)
+    if not args.only:
+        evaluate(args, conf)
+
+
+if __name__ == "__main__":
+    main()
