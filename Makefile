@@ -7,7 +7,7 @@ STAMP := $(VENV)/.installed
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help venv demo test lint docs bench table2 clean
+.PHONY: help venv demo test lint docs bench table2 readme clean
 
 help:  ## this list
 	@grep -hE '^[a-z0-9]+: .*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 10
@@ -43,6 +43,9 @@ bench: $(STAMP)  ## speed and memory (ARGS are those of benchmarks/run.py)
 
 table2: $(STAMP)  ## memory of progressive against end-to-end training, LIR Table 2
 	$(BIN)/python -m benchmarks.table2 $(ARGS)
+
+readme: $(STAMP)  ## the figures and the example in README.md, from docs/results
+	$(BIN)/python docs/fill_readme.py $(ARGS)
 
 clean:  ## built files and caches; corpora, experiments and .venv stay
 	rm -rf build dist *.egg-info docs/_build .pytest_cache .mypy_cache .ruff_cache

@@ -22,6 +22,7 @@ class GlobLN(asteroid_norms.GlobLN):
     """
 
     def forward(self, x: torch.Tensor, EPS: float = 1e-8) -> torch.Tensor:
+        """Normalises ``x``, ``(batch, channels, *)``."""
         return F.group_norm(x, 1, self.gamma, self.beta, EPS)
 
 
