@@ -107,7 +107,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 def quiet_lightning() -> None:
     """Leaves the progress bar and the warnings about the user's doing, drops the rest."""
     logging.getLogger("pytorch_lightning").setLevel(logging.WARNING)
-    for message in (".*pkg_resources is deprecated.*", ".*litlogger.*"):
+    for message in (".*pkg_resources is deprecated.*", ".*litlogger.*", ".*isinstance.treespec.*"):
         warnings.filterwarnings("ignore", message=message)
 
 
