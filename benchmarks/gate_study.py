@@ -2,8 +2,8 @@
 
     python -m benchmarks.gate_study --json_dir egs/wham/data/wav8k/min --exp_dir exp/gate
 
-The configuration is the recipe's ``demo_gated.yml`` with its price replaced. All prices share the
-first phase and the baselines. What is finished is kept, so the study can be stopped and started
+The configuration is the recipe's ``demo_gated.yml``, smaller by half and on chunks of one second,
+with its price replaced. All prices share the first phase and the baselines. What is finished is kept, so the study can be stopped and started
 again; ``--only 0.05`` trains one price, ``--only fixed3`` one baseline, for running them side by
 side once the first price has finished the first phase.
 """
@@ -28,6 +28,7 @@ from asteroid_latref.gating_pictures import curve_picture, snr_picture
 from asteroid_latref.models import LatentRefinementModel
 
 CONF = Path(__file__).parents[1] / "egs/wham/local/conf/demo_gated.yml"
+SMALLER = "--segment 1.2 --bn_chan 32 --hid_chan 96 --n_filters 64 --gate_kernel 400".split()
 PENALTIES = (0.05, 0.2, 0.6)
 FIXED = (3, 4)
 
@@ -35,7 +36,7 @@ FIXED = (3, 4)
 def train(args):
     """One experiment per price; the first has the baselines, all have its first phase."""
     dirs = ["--train_dir", str(args.json_dir / "tr"), "--valid_dir", str(args.json_dir / "cv")]
-    conf = load_conf(CONF, dirs)
+    conf = load_conf(CONF, [*SMALLER, *dirs])
     first = args.exp_dir / f"penalty{PENALTIES[0]}"
     for penalty in PENALTIES:
         exp_dir = args.exp_dir / f"penalty{penalty}"
