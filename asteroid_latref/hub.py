@@ -2,6 +2,7 @@
 
 import io
 import os
+import shutil
 import tempfile
 from collections.abc import Mapping
 from contextlib import ExitStack
@@ -68,8 +69,8 @@ def push_to_hub(
         token: access token with write permission. Default: the one ``hf auth login`` stored, or
             ``HF_TOKEN``.
         dry_run: only write the folder; nothing is sent and no token is needed.
-        folder: keep the files there; it must not exist or be empty. Default for a dry run:
-            ``./<name>``; otherwise a temporary folder.
+        folder: keep the files there; it may exist if it holds nothing else. Default for a dry
+            run: ``./<name>``; otherwise a temporary folder.
         infos: entries to add to the card's source where ``source`` lacks them: ``dataset``,
             ``task``, ``licenses``, and in ``infos`` ``final_metrics`` and ``training_config``.
         message: of the commit.
@@ -109,7 +110,8 @@ def write_folder(
     Args and errors are those of :func:`push_to_hub`.
     """
     folder = Path(folder)
-    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+    ours = {WEIGHTS, CONFIG, CARD, LICENSE}
+    if folder.exists() and not (folder.is_dir() and {p.name for p in folder.iterdir()} <= ours):
         raise LatrefError(f"{folder}: exists; name another folder (--folder) or remove it")
     conf = _with_infos(_conf_of(source), infos or {})
     model = _instance(conf)
@@ -127,6 +129,8 @@ def write_folder(
         if card.data.to_dict().get("license") == "other":
             note = str(card.text).split("## Licence\n\n")[1].split("\n## ")[0]
             (tmp / LICENSE).write_text(note.strip() + "\n", encoding="utf-8")
+        if folder.exists():
+            shutil.rmtree(folder)  # what an earlier run wrote there
     return folder
 
 

@@ -49,6 +49,7 @@ def publish(exp_dir: str | Path, publish_dir: str | Path | None = None) -> Path:
     except (OSError, ValueError) as err:
         raise LatrefError(f"{exp_dir / FINAL}: cannot be read; evaluate first (stage 4)") from err
     figures = {key: value for key, value in final.items() if isinstance(value, float)}
+    figures["exits"] = final.get("exits", [])  # the card of the model shows all of them
     with tempfile.TemporaryDirectory() as folder, contextlib.redirect_stdout(io.StringIO()):
         published = save_publishable(folder, model_dict, figures, conf, RECIPE)
     with atomic_path(path) as tmp:

@@ -29,8 +29,9 @@ class SeparateOptions:
     Args:
         n_blocks: blocks to run. Default: all.
         n_iters: iterations of each block. Default: as trained; a gated model decides by itself.
-        window: length of the windows in seconds; 0 processes every recording whole. Memory grows
-            with it, and so does the context that decides on levels (the norms are global).
+        window: length of the windows in seconds; 0 processes every recording whole. The norms are
+            global, so a window sees its own statistics: long ones give what the whole recording
+            would, short ones follow conditions that change. Memory grows with it.
         overlap: least overlap of neighbouring windows in seconds. Source order is found there.
         fade: crossfade in seconds, in the middle of the overlap.
         batch: windows per call of the model. Default: 1 on the CPU, 8 on a GPU.
@@ -41,7 +42,7 @@ class SeparateOptions:
 
     n_blocks: int | None = None
     n_iters: Any = None
-    window: float = 16.0
+    window: float = 30.0
     overlap: float = 4.0
     fade: float = 0.5
     batch: int | None = None

@@ -283,6 +283,8 @@ def test_dry_run_writes_the_folder_and_asks_nobody(local, publish_dir, tmp_path,
     assert config["model_args"] == model().get_model_args()
     assert config["outputs"] == ["s1", "noise"]
     torch.load(shared.folder / WEIGHTS, weights_only=True)
+    push_to_hub(publish_dir, "me/my-model", dry_run=True)  # again: its own files are replaced
+    (shared.folder / "notes.txt").write_text("mine")
     with pytest.raises(LatrefError, match="my-model: exists"):
         push_to_hub(publish_dir, "me/my-model", dry_run=True)
 

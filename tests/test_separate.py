@@ -92,11 +92,11 @@ def test_stitching_slices_of_a_signal_gives_the_signal(fade):
     np.testing.assert_allclose(np.concatenate(out, -1), signal, atol=1e-6)
 
 
-@pytest.mark.parametrize("batch", [1, 4])
+@pytest.mark.parametrize("batch, overlap, fade", [(1, 1, 0.1), (4, 1, 0.1), (3, 2, 2), (1, 2, 2)])
 @pytest.mark.parametrize("shuffle", [False, True])
-def test_windows_give_what_whole_file_processing_gives(batch, shuffle):
+def test_windows_give_what_whole_file_processing_gives(batch, overlap, fade, shuffle):
     mix = noise(40)
-    options = SeparateOptions(window=4, overlap=1, fade=0.1, batch=batch)
+    options = SeparateOptions(window=4, overlap=overlap, fade=fade, batch=batch)
     whole, _ = separate_array(Bands(), mix, SeparateOptions(window=0))
     model = Bands(shuffle=shuffle)
     est, steps = separate_array(model, mix, options)

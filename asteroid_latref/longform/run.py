@@ -100,7 +100,8 @@ class WindowRun:
         source = iter(blocks)
         held: list[Array] = [next(source)]
         start = 0  # sample number of the first sample held
-        for group in batches(self.spans, self.batch):
+        groups = batches(self.spans, self.batch)
+        for number, group in enumerate(groups):
             while start + sum(b.shape[-1] for b in held) < group[-1][1]:
                 held.append(next(source))
             buffer = np.concatenate(held, axis=-1)
@@ -109,8 +110,10 @@ class WindowRun:
                 done = stitcher.done
                 ready = stitcher.add(first, est)
                 yield ready, buffer[:, done - start : done - start + ready.shape[-1]]
-            held = [buffer[:, stitcher.done - start :]]
-            start = stitcher.done
+            # The next window may begin before what is final ends, where windows overlap by half.
+            last = number + 1 == len(groups)
+            keep = stitcher.done if last else min(stitcher.done, groups[number + 1][0][0])
+            held, start = [buffer[:, keep - start :]], keep
         rest = stitcher.flush()
         yield rest, held[0][:, : rest.shape[-1]]
 

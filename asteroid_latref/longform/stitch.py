@@ -68,7 +68,8 @@ class Stitcher:
             orders = np.array([best_order(s, self.n_speech) for s in score])
             est = np.take_along_axis(est, orders[..., None], axis=1)
             new = est[..., :common]
-        fade = min(self.fade, common)
+        # Never longer than the step to this window: fades of three windows must not meet.
+        fade = min(self.fade, common, start - self._start)
         first = start + (common - fade) // 2
         lo, hi = first - start, first - start + fade
         ramp = np.sin(np.linspace(0, np.pi / 2, fade + 2, dtype=np.float32)[1:-1]) ** 2

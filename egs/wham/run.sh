@@ -12,7 +12,7 @@
 #   2  JSON manifests; mixtures are prepared first when there are none
 #   3  training                            -> exp/TAG/best_model.pth, history.csv; with --model progressive or bloom_*, a folder per step
 #   4  evaluation of every exit            -> exp/TAG/final_metrics.json, all_metrics.csv, examples/, loss.png
-#   5  publish directory                   -> exp/TAG/publish_dir/model.pth
+#   5  publish directory                   -> exp/TAG/publish_dir/model.pth; with --hub_id its card, and the upload
 #
 # Experiment
 #   --tag NAME            folder EXP_ROOT/NAME; default: the name of the configuration
@@ -27,6 +27,8 @@
 #   --devices, --num_nodes, --strategy, --precision, --accelerator      passed to Lightning
 #   --metrics si_sdr      of si_sdr,sdr,sir,sar,stoi,pesq, or all
 #   --n_examples 3        test mixtures whose sounds and spectrograms are kept
+#   --hub_id USER/NAME    upload to the Hugging Face hub (stage 5); without a token (hf auth login) as --dry_run true
+#   --dry_run true        only write what would be uploaded, to exp/TAG/hub
 #   --python FILE         interpreter; default: .venv of this repository, else python3
 #
 # Data (see local/prepare_data.sh)
@@ -53,6 +55,8 @@ precision=
 accelerator=
 metrics=si_sdr
 n_examples=3
+hub_id=
+dry_run=false
 python=
 
 wham_wav_dir=
@@ -150,4 +154,9 @@ fi
 if runs 5; then
   echo "Stage 5: publish directory of $exp_dir"
   "$python" local/publish.py --exp_dir "$exp_dir"
+  if [ -n "$hub_id" ]; then
+    given=()
+    if [ "$dry_run" = true ]; then given=(--dry-run); fi
+    "$python" -m asteroid_latref.cli upload "$exp_dir/publish_dir" "$hub_id" --folder "$exp_dir/hub" "${given[@]}"
+  fi
 fi
