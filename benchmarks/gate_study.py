@@ -3,9 +3,10 @@
     python -m benchmarks.gate_study --json_dir egs/wham/data/wav8k/min --exp_dir exp/gate
 
 The configuration is the recipe's ``demo_gated.yml``, smaller by half and on chunks of one second,
-with its price replaced. All prices share the first phase and the baselines. What is finished is kept, so the study can be stopped and started
-again; ``--only 0.05`` trains one price, ``--only fixed3`` one baseline, for running them side by
-side once the first price has finished the first phase.
+with its price replaced. All prices share the first phase and the baselines. ``fast`` is a gate that
+learns as fast as the network, to show what that does. What is finished is kept, so the study can be
+stopped and started again; ``--only 0.05`` trains one run, ``--only fixed3`` one baseline, for
+running them side by side once the first has finished the first phase.
 """
 
 import argparse
@@ -14,6 +15,7 @@ import shutil
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import torch
 
@@ -25,25 +27,28 @@ from asteroid_latref.engine.train import make_datasets
 from asteroid_latref.files import atomic_path, write_json
 from asteroid_latref.gating import bias_curve, format_table, measure, summarize
 from asteroid_latref.gating_pictures import curve_picture, snr_picture
+from asteroid_latref.longform.windows import plan_windows
 from asteroid_latref.models import LatentRefinementModel
+from asteroid_latref.separate import SeparateOptions, separate_array
 
 CONF = Path(__file__).parents[1] / "egs/wham/local/conf/demo_gated.yml"
 SMALLER = "--segment 1.2 --bn_chan 32 --hid_chan 96 --n_filters 64 --gate_kernel 400".split()
 PENALTIES = (0.05, 0.2, 0.6)
+RUNS = {str(p): {"penalty": p} for p in PENALTIES} | {"fast": {"penalty": 0.2, "gate_lr": 3e-4}}
 FIXED = (3, 4)
 
 
 def train(args):
-    """One experiment per price; the first has the baselines, all have its first phase."""
+    """One experiment per run, all with the first one's first phase, and the baselines."""
     dirs = ["--train_dir", str(args.json_dir / "tr"), "--valid_dir", str(args.json_dir / "cv")]
     conf = load_conf(CONF, [*SMALLER, *dirs])
     first = args.exp_dir / f"penalty{PENALTIES[0]}"
-    for penalty in PENALTIES:
-        exp_dir = args.exp_dir / f"penalty{penalty}"
-        if args.only not in ("", str(penalty)):
+    for name, changes in RUNS.items():
+        exp_dir = args.exp_dir / f"penalty{name}"
+        if args.only not in ("", name):
             continue
         share(first / "pretrained", exp_dir / "pretrained")
-        gate = replace(conf.extra["gate"], penalty=penalty, baselines=[])
+        gate = replace(conf.extra["gate"], baselines=[], **changes)
         train_experiment(replace(conf, extra={"gate": gate}), exp_dir, resume=True)
     for n_iters in FIXED:
         if args.only not in ("", f"fixed{n_iters}"):
@@ -86,8 +91,8 @@ def evaluate(args, conf):
     curves = {n: bias_curve(m, test_set) for n, m in models.items() if n.startswith("gated")}
     corpus = json.loads((args.json_dir / "tr" / "corpus.json").read_text())
     histories = {
-        str(p): pd.read_csv(args.exp_dir / f"penalty{p}/joint/history.csv").to_dict("list")
-        for p in PENALTIES
+        name: pd.read_csv(args.exp_dir / f"penalty{name}/joint/history.csv").to_dict("list")
+        for name in RUNS
     }
     record = {
         "corpus": corpus.get("name", "unknown"),
@@ -98,18 +103,60 @@ def evaluate(args, conf):
         "models": summaries,
         "curves": curves,
         "history": histories,
+        "long_file": long_file({n: m for n, m in models.items() if n in curves}, test_set),
     }
     write_json(args.out / "gate.json", record)
     with atomic_path(args.out / "gate.csv") as tmp:
         table.round(3).to_csv(tmp, index=False)
     with atomic_path(args.out / "gate.inc") as tmp:
         tmp.write_text(format_table(summaries) + "\n")
+    with atomic_path(args.out / "gate_long.inc") as tmp:
+        tmp.write_text(long_table(record["long_file"]) + "\n")
     middle = f"gated, {PENALTIES[1]} dB"
     chosen = table[table["model"].isin([middle, "fixed 3", "fixed 4"])]
     snr_picture(args.images / "gate_by_snr.png", chosen)
     rows = {name: curve["bias"] for name, curve in curves.items()}
     curve_picture(args.images / "gate_curve.png", summaries, rows)
     print(format_table(summaries))
+
+
+def long_table(rows):
+    """Steps per minute as a Markdown table."""
+    parts = list(next(iter(rows.values())))
+    lines = ["| model | " + " | ".join(parts) + " |", "|---" * (1 + len(parts)) + "|"]
+    for name, row in rows.items():
+        lines.append(f"| {name} | " + " | ".join(f"{row[part]:.2f}" for part in parts) + " |")
+    return "\n".join(lines)
+
+
+def long_file(models, test_set, minute=60):
+    """Mean steps per minute of one recording: speech almost alone, then in noise, then noise alone.
+
+    The recording goes through the long-file path; a window counts for the minute its middle is in.
+    """
+    rate = test_set.sample_rate
+    speech, noise = (
+        np.concatenate([test_set[i][1][slot].numpy() for i in range(len(test_set))])
+        for slot in (0, 1)
+    )
+    size = minute * rate
+    speech, noise = (np.resize(x, 3 * size).reshape(3, size) for x in (speech, noise))
+    parts = {
+        "speech, noise 20 dB lower": speech[0] + 0.1 * noise[0],
+        "speech in noise": speech[1] + noise[1],
+        "noise": noise[2],
+    }
+    wav = np.concatenate(list(parts.values())).astype(np.float32)
+    options = SeparateOptions(window=4.0, overlap=1.0)
+    spans = plan_windows(len(wav), 4 * rate, rate)
+    rows = {}
+    for name, model in models.items():
+        _, steps = separate_array(model, wav, options)
+        minutes = [[] for _ in parts]
+        for (a, b), window in zip(spans, steps, strict=True):
+            minutes[(a + b) // 2 // size].append(window[0])
+        rows[name] = {part: float(np.mean(m)) for part, m in zip(parts, minutes, strict=True)}
+    return rows
 
 
 def main():

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from pytorch_lightning.utilities import rank_zero_only
 from torch import Tensor
 
 from ..errors import LatrefError
@@ -188,13 +189,14 @@ def _phase(
     **options: Any,
 ) -> Any:
     """The model of one phase: read if the phase is finished, else trained (further)."""
+    say = rank_zero_only(print)
     if (folder / BEST_MODEL).exists():
         done = LatentRefinementModel.from_pretrained(str(folder / BEST_MODEL))
         if done.get_model_args() != model.get_model_args():
             raise LatrefError(f"{folder}: holds another model; remove the folder to train anew")
-        print(f"{folder}: trained already", flush=True)
+        say(f"{folder}: trained already", flush=True)
         return done
-    print(f"{folder}: {type(model).__name__}, {conf.training.epochs} epochs", flush=True)
+    say(f"{folder}: {type(model).__name__}, {conf.training.epochs} epochs", flush=True)
     data = [copy.copy(dataset) for dataset in datasets]
     for dataset in data:  # no phase repeats the crops of another
         dataset.seed = conf.training.seed
