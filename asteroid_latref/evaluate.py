@@ -123,8 +123,9 @@ def format_table(final: dict[str, Any]) -> str:
         "| blocks | iterations | " + " | ".join(_title(name) for name in names) + " |",
         "|---" * (2 + len(names)) + "|",
     ]
+    limit = "up to " if "max_iters" in model["args"] else ""  # a gate decides
     for row in final["exits"]:
-        iterations = ", ".join(str(n) for n in row["n_iters"])
+        iterations = limit + ", ".join(str(n) for n in row["n_iters"])
         values = " | ".join(f"{row[name]:.2f}" for name in names)
         lines.append(f"| {row['n_blocks']} | {iterations} | {values} |")
     return "\n".join(lines)
