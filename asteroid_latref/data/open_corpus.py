@@ -66,6 +66,10 @@ class CorpusOptions:
                 f"noise_kinds must be some of {', '.join(KINDS)}, not '{', '.join(unknown)}'"
             )
 
+    def sizes(self) -> dict[str, int]:
+        """Mixtures per split."""
+        return {"tr": self.n_tr, "cv": self.n_cv, "tt": self.n_tt}
+
 
 @dataclass(frozen=True)
 class Item:
@@ -113,17 +117,9 @@ def build_corpus(
         LatrefError: unusable folders, files or options; ``out_dir`` holds a corpus of other
             options; no space left.
     """
-    options = options or CorpusOptions()
-    options.check()
-    out = Path(out_dir)
-    wav_dir = out / wav_folder(options.sample_rate, "min")
-    wanted = {
-        "format": _FORMAT,
-        "name": name,
-        **json.loads(json.dumps(asdict(options))),
-        "speech": _fingerprint(speech_dir),
-        "noise": _fingerprint(noise_dir),
-    }
+    (options := options or CorpusOptions()).check()
+    out, wav_dir = Path(out_dir), Path(out_dir) / wav_folder(options.sample_rate, "min")
+    wanted = _identity(name, options, speech_dir, noise_dir)
     if _is_finished(out, wanted):
         return wav_dir
     rng = np.random.default_rng(options.seed)
@@ -133,23 +129,21 @@ def build_corpus(
         "name": name,
         "complete": False,
         "options": wanted,
-        "speakers": {split: sorted(speakers[split]) for split in SPLITS},
+        "speakers": {s: sorted(speakers[s]) for s in SPLITS},
         "speakers_disjoint": disjoint,
         "noise": {s: sorted({r.path.name for r in recordings[s]}) for s in SPLITS},
         "noise_disjoint": noise_disjoint,
         "licenses": {"speech": read_licenses(speech_dir), "noise": read_licenses(noise_dir)},
     }
     write_json(out / CORPUS_FILE, corpus)
-    sizes = dict(zip(SPLITS, (options.n_tr, options.n_cv, options.n_tt), strict=True))
-    seconds = {s: sizes[s] * sum(options.seconds) for s in SPLITS}
+    sizes = options.sizes()
+    seconds = {s: n_items * sum(options.seconds) for s, n_items in sizes.items()}
     speech = load_speech(speakers, disjoint, options.sample_rate, seconds, options.seed, progress)
     items = {s: plan(s, sizes[s], speech[s], options) for s in SPLITS}
     with tqdm(total=sum(sizes.values()), desc="mixtures", disable=not progress) as bar:
-        for split in SPLITS:
-            write_json(out / f"items_{split}.json", [_describe(item) for item in items[split]])
-            _write_split(
-                wav_dir / split, items[split], speech[split], recordings[split], options, bar
-            )
+        for s in SPLITS:
+            write_json(out / f"items_{s}.json", [_describe(item) for item in items[s]])
+            _write_split(wav_dir / s, items[s], speech[s], recordings[s], options, bar)
     write_json(out / CORPUS_FILE, {**corpus, "complete": True})
     return wav_dir
 
@@ -247,6 +241,22 @@ def _describe(item: Item) -> dict[str, Any]:
 def _plain(name: str) -> str:
     """A speaker's name as part of a file name."""
     return "".join(c if c.isalnum() else "-" for c in name)
+
+
+def _identity(
+    name: str,
+    options: CorpusOptions,
+    speech_dir: str | os.PathLike[str],
+    noise_dir: str | os.PathLike[str],
+) -> dict[str, Any]:
+    """What makes two corpora the same one, as JSON gives it back."""
+    return {
+        "format": _FORMAT,
+        "name": name,
+        **json.loads(json.dumps(asdict(options))),
+        "speech": _fingerprint(speech_dir),
+        "noise": _fingerprint(noise_dir),
+    }
 
 
 def _fingerprint(folder: str | os.PathLike[str]) -> str:
