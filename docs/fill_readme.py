@@ -10,9 +10,10 @@ import contextlib
 import io
 import json
 import re
-import shutil
 import sys
 from pathlib import Path
+
+from PIL import Image
 
 import asteroid_latref  # noqa: F401  # first: its repairs
 from asteroid_latref.evaluate import format_table
@@ -31,8 +32,8 @@ def record(exp_dir, name):
     if name == "demo":
         examples = {p.parent: json.loads(p.read_text()) for p in exp_dir.glob("examples/*/*.json")}
         best = max(examples, key=lambda folder: examples[folder]["si_sdr_imp"])
-        with atomic_path(PICTURE) as tmp:
-            shutil.copyfile(best / "spectrogram.png", tmp)
+        with atomic_path(PICTURE) as tmp, Image.open(best / "spectrogram.png") as picture:
+            picture.convert("RGB").quantize(48).save(tmp, optimize=True)
 
 
 def demo_block(_):
