@@ -211,6 +211,7 @@ def _silence_known_warnings() -> None:
         "does not have many workers",
         "find_unused_parameters=True",
         "in eval mode at the start",
+        "exists and is not empty",
     )
     for message in known:
         warnings.filterwarnings("ignore", message=f".*{message}.*")
