@@ -46,7 +46,7 @@ def make_card(
     parts = [
         f"---\n{data.to_yaml()}\n---",
         f"# {name}",
-        _summary(conf, slots),
+        _summary(conf, slots) + (_CHOICE if len(points) > 1 else ""),
         f"## Use\n\n{_usage(repo_id, str(conf['model_name']))}",
         f"## Operating points\n\n{_points_table(points, results(conf))}",
         f"## Results\n\n{_results_table(conf)}",
@@ -107,15 +107,15 @@ def _headline(conf: Mapping[str, Any]) -> list[tuple[str, str, float]]:
     return [(where, metric, round(float(value), 4)) for where, metric, value in named]
 
 
+_CHOICE = " One set of weights, several operating points: fewer blocks or iterations cost less."
+
+
 def _summary(conf: Mapping[str, Any], slots: Sequence[str]) -> str:
     task = str(conf.get("task") or "unknown")
     what = _WHAT.get(task, "separates sources")
     rate = conf["model_args"].get("sample_rate")
     at = "" if rate is None else f" at {rate:g} Hz"
-    return (
-        f"A `{conf['model_name']}` that {what}{at}. Outputs, in order: {', '.join(slots)}. "
-        "One set of weights, several operating points: fewer blocks or iterations cost less."
-    )
+    return f"This `{conf['model_name']}` {what}{at}. Outputs, in order: {', '.join(slots)}."
 
 
 def _usage(repo_id: str, name: str) -> str:

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Runs tests/test_hub.py with other versions of the hub's client than the one installed:
+# Runs tests/test_hub.py and tests/test_card.py with other versions of the hub's client than the one installed:
 #   tests/run_hub_clients.sh [VERSION...]      (default: the last of 0.x, the last of 1.x, and the newest)
 # Each goes to a folder of its own that precedes the environment's packages; nothing is replaced.
 set -euo pipefail
@@ -14,5 +14,5 @@ for version in "$@"; do
   "$python" -m pip install --quiet --disable-pip-version-check --target "$folder" \
     "huggingface_hub$version"
   PYTHONPATH=$folder "$python" -c 'import huggingface_hub as h; print("huggingface_hub", h.__version__)'
-  PYTHONPATH=$folder "$python" -m pytest -q -p no:cacheprovider -o addopts= tests/test_hub.py
+  PYTHONPATH=$folder "$python" -m pytest -q -p no:cacheprovider -o addopts= tests/test_hub.py tests/test_card.py
 done

@@ -4,119 +4,26 @@ Against a small server on this machine, or against any hub named by ``LATREF_HUB
 ``LATREF_HUB_TOKEN`` (with ``LATREF_HUB_USER``, default ``latref-test``); what needs a server that
 misbehaves on demand is skipped there.
 """
+# ruff: noqa: F811  (fixtures are imported)
 
-import json
 import os
 import re
 import subprocess
 import sys
-import uuid
 
 import asteroid.utils.hub_utils
-import huggingface_hub
 import pytest
 import torch
 from asteroid.models import BaseModel
-from huggingface_hub import HfApi, ModelCard, constants
-from huggingface_hub.utils import _http
+from huggingface_hub import HfApi
 
 from asteroid_latref import IterSudoRmRf
-from asteroid_latref.credits import hub_license
-from asteroid_latref.data.licenses import WHAM_LICENSES, license_dict
 from asteroid_latref.errors import LatrefError
-from asteroid_latref.hub import CARD, CONFIG, WEIGHTS, push_to_hub, write_folder
+from asteroid_latref.hub import CARD, CONFIG, WEIGHTS, push_to_hub
 
-from .hub_server import TOKEN, Hub
+from .hub_site import local, model, publish_dir, site  # noqa: F401
 
-REMOTE = os.environ.get("LATREF_HUB_ENDPOINT")
 WAV = torch.randn(2, 1, 4321, generator=torch.Generator().manual_seed(0))
-
-
-class Site:
-    """Where the tests upload to: an endpoint, a token, and fresh repository names."""
-
-    def __init__(self, url, token, user, hub=None):
-        self.url, self.token, self.user, self.hub = url, token, user, hub
-
-    def new(self):
-        return f"{self.user}/{uuid.uuid4().hex[:12]}"
-
-
-@pytest.fixture
-def site(monkeypatch, tmp_path):
-    """A hub the client talks to, an empty cache, no token of the person who runs the tests."""
-    monkeypatch.setattr(asteroid.utils.hub_utils, "CACHE_DIR", str(tmp_path / "cache"))
-    monkeypatch.setattr(huggingface_hub, "get_token", lambda: None)
-    monkeypatch.setattr(constants, "HF_HUB_DISABLE_XET", True)
-    monkeypatch.setattr(constants, "HF_TOKEN_PATH", str(tmp_path / "no_token"))
-    monkeypatch.delenv("HF_TOKEN", raising=False)
-    if REMOTE:
-        user = os.environ.get("LATREF_HUB_USER", "latref-test")
-        point_client_to(monkeypatch, REMOTE.rstrip("/"))
-        yield Site(REMOTE.rstrip("/"), os.environ["LATREF_HUB_TOKEN"], user)
-        return
-    # The client waits longer and longer between retries; here nothing gets better by waiting.
-    monkeypatch.setattr(_http.time, "sleep", lambda seconds: None)
-    with Hub() as hub:
-        point_client_to(monkeypatch, hub.url)
-        yield Site(hub.url, TOKEN, "me", hub)
-
-
-def point_client_to(monkeypatch, url):
-    """What setting HF_ENDPOINT before the start does; the command's test does just that."""
-    template = url + "/{repo_id}/resolve/{revision}/{filename}"
-    values = {"ENDPOINT": url, "HUGGINGFACE_CO_URL_TEMPLATE": template}
-    old = {name: getattr(constants, name) for name in values}
-    for module in [m for n, m in sys.modules.items() if n.startswith("huggingface_hub")]:
-        for name, value in values.items():
-            if vars(module).get(name) == old[name]:
-                monkeypatch.setattr(module, name, value)
-
-
-def validate(card):
-    """The client's own check; before 2.0 the public one ignores the endpoint."""
-    if int(huggingface_hub.__version__.split(".")[0]) < 2:
-        HfApi(constants.ENDPOINT)._validate_yaml(content=str(card))
-    else:
-        card.validate()
-
-
-@pytest.fixture
-def local(site):
-    if site.hub is None:
-        pytest.skip("needs the server of the tests")
-    return site
-
-
-def model(seed=0, **args):
-    torch.manual_seed(seed)
-    sizes = dict(n_sub_blocks=1, bn_chan=8, hid_chan=16, n_filters=16, upsampling_depth=2)
-    made = IterSudoRmRf(n_src=2, n_blocks=2, n_iters=2, exits="all", **(sizes | args))
-    return made.eval()
-
-
-def published(seed=0):
-    """As the recipe's last stage writes it."""
-    conf = model(seed).serialize()
-    conf |= {"dataset": "WHAM", "task": "enh_single"}
-    conf["licenses"] = WHAM_LICENSES["speech"] + WHAM_LICENSES["noise"]
-    exits = [
-        {"n_blocks": 1, "n_iters": [2], "si_sdr": 6.5, "si_sdr_imp": 5.123},
-        {"n_blocks": 2, "n_iters": [2, 2], "si_sdr": 7.75, "si_sdr_imp": 6.375},
-    ]
-    conf["infos"]["final_metrics"] = {"si_sdr": 7.75, "si_sdr_imp": 6.375, "exits": exits}
-    conf["infos"]["training_config"] = {"optim": {"lr": 1e-3}, "training": {"epochs": 200}}
-    conf["infos"]["recipe_name"] = "egs/wham"
-    return conf
-
-
-@pytest.fixture
-def publish_dir(tmp_path):
-    folder = tmp_path / "publish_dir"
-    folder.mkdir()
-    torch.save(published(), folder / "model.pth")
-    return folder
-
 
 # ---- there and back -------------------------------------------------------------------------
 
@@ -268,104 +175,3 @@ def test_repository_ids_are_checked_before_anything_is_done(bad, tmp_path):
     with pytest.raises(LatrefError, match="not a repository id"):
         push_to_hub(model(), bad, dry_run=True, folder=tmp_path / "out")
     assert not (tmp_path / "out").exists()
-
-
-# ---- the folder and the card ------------------------------------------------------------------
-
-
-def test_dry_run_writes_the_folder_and_asks_nobody(local, publish_dir, tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    shared = push_to_hub(publish_dir, "me/my-model", dry_run=True)
-    assert (shared.folder.name, shared.url, local.hub.requests) == ("my-model", None, [])
-    names = {path.name for path in shared.folder.iterdir()}
-    assert names == {WEIGHTS, CONFIG, CARD, "LICENSE.md"}
-    config = json.loads((shared.folder / CONFIG).read_text())
-    assert config["model_args"] == model().get_model_args()
-    assert config["outputs"] == ["s1", "noise"]
-    torch.load(shared.folder / WEIGHTS, weights_only=True)
-    push_to_hub(publish_dir, "me/my-model", dry_run=True)  # again: its own files are replaced
-    (shared.folder / "notes.txt").write_text("mine")
-    with pytest.raises(LatrefError, match="my-model: exists"):
-        push_to_hub(publish_dir, "me/my-model", dry_run=True)
-
-
-def test_card_is_valid_and_parses_back_to_the_same_figures(local, publish_dir, tmp_path):
-    folder = write_folder(publish_dir, "me/my-model", tmp_path / "out")
-    card = ModelCard.load(folder / CARD)
-    validate(card)
-    data = card.data
-    assert (data.library_name, data.pipeline_tag) == ("asteroid", "audio-to-audio")
-    assert {"asteroid", "audio", "audio-to-audio", "IterSudoRmRf"} <= set(data.tags)
-    assert data.datasets == ["wham"] and data.model_name == "my-model"
-    found = {(r.metric_name, r.metric_value) for r in data.eval_results}
-    assert found == {
-        ("SI-SDRi (dB)", 6.375),
-        ("SI-SDR (dB)", 7.75),
-        ("SI-SDRi (dB), 1 block(s)", 5.123),
-    }
-    assert data.license == "other" and "non-commercial" in data.license_name
-    for words in (
-        "import asteroid_latref",
-        "| 1 | 2 | ",
-        "| 5.12 |",
-        "| 2 | 1, 1 | ",
-        "not measured",
-        "epochs: 200",
-        "Non-commercial use only",
-        "CSR-I (WSJ0) Complete",
-        f"torch: {torch.__version__}",
-    ):
-        assert words in card.text
-
-
-def test_card_of_a_bare_model_admits_what_it_does_not_know(local, tmp_path):
-    folder = write_folder(model(), "me/bare", tmp_path / "out")
-    card = ModelCard.load(folder / CARD)
-    validate(card)
-    assert card.data.license == "unknown" and card.data.eval_results is None
-    for words in ("Not evaluated.", "Recipe: not recorded.", "licences of the training data were"):
-        assert words in card.text
-
-
-def test_infos_fill_gaps_only(tmp_path):
-    extra = {"task": "sep_clean", "infos": {"recipe_name": "mine", "software_versions": "no"}}
-    write_folder(model(), "me/bare", tmp_path / "out", extra)
-    assert json.loads((tmp_path / "out" / CONFIG).read_text())["task"] == "sep_clean"
-    text = (tmp_path / "out" / CARD).read_text()
-    assert "Recipe: `mine`." in text and f"torch: {torch.__version__}" in text
-
-
-def test_equal_models_are_equal_files(tmp_path):
-    for name in ("a", "b"):
-        write_folder(model(), "me/m", tmp_path / name)
-    first, second = (sorted((tmp_path / name).iterdir()) for name in ("a", "b"))
-    assert [p.read_bytes() for p in first] == [p.read_bytes() for p in second]
-
-
-def test_asteroids_own_models_can_be_shared_too(tmp_path):
-    from asteroid.models import ConvTasNet
-
-    net = ConvTasNet(n_src=2, n_filters=8, bn_chan=4, hid_chan=4, skip_chan=4, n_repeats=1)
-    conf = net.serialize()
-    folder = write_folder(conf, "me/conv", tmp_path / "out")
-    assert "One: this model runs as it was trained." in (folder / CARD).read_text()
-
-
-@pytest.mark.parametrize(
-    "names, expected",
-    [
-        (["CC BY-SA 3.0"], "cc-by-sa-3.0"),
-        (["CC BY 4.0", "CC-BY-SA 4.0 International"], "cc-by-sa-4.0"),
-        (["CC BY-SA 3.0", "CC BY-SA 4.0"], "other"),
-        (["CC BY-SA 3.0", "CC BY-NC 4.0"], "other"),
-        (["Public Domain", "CC BY 4.0"], "cc-by-4.0"),
-        (["House rules"], "other"),
-        ([], "unknown"),
-    ],
-)
-def test_licence_is_the_strictest_that_covers_all(names, expected):
-    credits = [license_dict("t", "", "a", "", (n, ""), "NC" in n) for n in names]
-    found = hub_license(credits)
-    assert found["license"] == expected
-    if expected == "other":
-        assert ("non-commercial" in found["license_name"]) == any("NC" in n for n in names)
