@@ -228,6 +228,6 @@ def _upload(
         held = {f.rfilename for f in api.model_info(repo_id, revision=revision).siblings or []}
     except Exception as err:  # which one a broken connection raises depends on the client's version
         raise hub_error(repo_id, err) from err
-    if missing := names - held:
+    if held and (missing := names - held):
         raise LatrefError(f"{repo_id}: the hub lacks {', '.join(sorted(missing))}; upload it again")
     return str(commit.commit_url), str(commit.oid)

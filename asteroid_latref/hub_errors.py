@@ -1,6 +1,6 @@
 """What the hub's refusals and a lost connection mean, in one sentence each."""
 
-from huggingface_hub.errors import HfHubHTTPError, HFValidationError
+from huggingface_hub.errors import HfHubHTTPError, HFValidationError, RepositoryNotFoundError
 
 from .errors import LatrefError
 
@@ -34,7 +34,9 @@ def hub_error(what: str, err: BaseException) -> LatrefError:
             return link
         status = getattr(getattr(link, "response", None), "status_code", None)
         if isinstance(link, HfHubHTTPError) and status is not None:
-            meaning = _MEANINGS.get(status, first_line(link))
+            # The hub answers 401 to whoever asks, without a token, for what is not there.
+            missing = isinstance(link, RepositoryNotFoundError) and status == 401
+            meaning = _MEANINGS.get(404 if missing else status, first_line(link))
             return LatrefError(f"{what}: {meaning} (status {status})")
         if isinstance(link, HFValidationError):
             return LatrefError(f"{what}: no file of that name, and no repository id 'user/name'")

@@ -234,7 +234,9 @@ class Handler(BaseHTTPRequestHandler):
     def find(self, repo):
         found = self.hub.repos.get(repo)
         if found is None or (found.private and not self.authorized()):
-            self.answer(401 if found else 404, {"error": repo}, {"X-Error-Code": "RepoNotFound"})
+            # As the real one: strangers do not learn what is private and what is not there.
+            status = 404 if self.authorized() else 401
+            self.answer(status, {"error": repo}, {"X-Error-Code": "RepoNotFound"})
             return None
         return found
 

@@ -32,7 +32,7 @@ def test_dry_run_writes_the_folder_and_asks_nobody(local, publish_dir, tmp_path,
         push_to_hub(publish_dir, "me/my-model", dry_run=True)
 
 
-def test_card_is_valid_and_parses_back_to_the_same_figures(local, publish_dir, tmp_path):
+def test_card_is_valid_and_parses_back_to_the_same_figures(site, publish_dir, tmp_path):
     folder = write_folder(publish_dir, "me/my-model", tmp_path / "out")
     card = ModelCard.load(folder / CARD)
     validate(card)
@@ -61,7 +61,7 @@ def test_card_is_valid_and_parses_back_to_the_same_figures(local, publish_dir, t
         assert words in card.text
 
 
-def test_card_of_a_bare_model_admits_what_it_does_not_know(local, tmp_path):
+def test_card_of_a_bare_model_admits_what_it_does_not_know(site, tmp_path):
     folder = write_folder(model(), "me/bare", tmp_path / "out")
     card = ModelCard.load(folder / CARD)
     validate(card)
