@@ -7,7 +7,7 @@ import torch
 from asteroid.masknn import convolutional
 from torch import nn
 
-from .functional import by_example, conv, frames_last, glob_norm, merge, norm_act_conv
+from .functional import conv, frames_last, glob_norm, merge, norm_act_conv
 from .norms import GlobLN, use_fused_norms
 
 
@@ -44,16 +44,12 @@ class UConvBlock(convolutional.UConvBlock):
         prelu_per_channel: bool = False,
     ):
         super().__init__(out_chan=bn_chan, in_chan=hid_chan, upsampling_depth=upsampling_depth)
-        self.hid_chan = hid_chan
         self.final_norm.act = nn.PReLU(hid_chan if prelu_per_channel else 1)
         use_fused_norms(self)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """One refinement of ``x``."""
         latent = frames_last(x)  # (batch, bn_chan, frames) -> (batch, bn_chan, 1, frames)
-        return by_example(self._refine, latent, self.hid_chan).squeeze(2)
-
-    def _refine(self, latent: torch.Tensor) -> torch.Tensor:
         hidden = conv(latent, self.proj_1x1.conv)
         hidden, _ = norm_act_conv(
             hidden, self.proj_1x1.norm, self.proj_1x1.act, self.spp_dw[0].conv
@@ -66,7 +62,7 @@ class UConvBlock(convolutional.UConvBlock):
         while levels:
             merged = merge(levels.pop(), merged)
         out, _ = norm_act_conv(merged, self.final_norm.norm, self.final_norm.act, self.res_conv)
-        return out + latent
+        return (out + latent).squeeze(2)
 
 
 class NormProjection(nn.Sequential):

@@ -5,7 +5,6 @@ Inside, a latent is ``(batch, channels, 1, frames)`` whose memory is ``(batch, f
 run across channels, both without reordering memory, which takes as long as the work itself.
 """
 
-from collections.abc import Callable
 from typing import Any, cast
 
 import torch
@@ -26,23 +25,19 @@ def frames_last(x: torch.Tensor) -> torch.Tensor:
     return x.unsqueeze(2).contiguous(memory_format=torch.channels_last)
 
 
-def by_example(
-    function: Callable[[torch.Tensor], torch.Tensor], x: torch.Tensor, width: int
-) -> torch.Tensor:
-    """``function`` on each example of a batch in turn, if that is faster, else on all at once.
+def one_by_one(batch: torch.Tensor, n_elements: int) -> bool:
+    """Whether to compute the examples of a batch in turn instead of all at once.
 
     On a CPU what is made of one example stays in the cache until it is used, and that of a batch
-    does not: 2× at a batch of four. Short examples are left together, they fit in any case.
+    does not. Short examples are left together: they fit in any case.
 
     Args:
-        function: treats examples independently.
-        x: ``(batch, channels, 1, frames)``.
-        width: channels of the largest tensor that ``function`` makes.
+        batch: ``(batch, ..)``.
+        n_elements: of the largest tensor that will be made of the batch.
     """
-    alone = x.device.type == "cpu" and not follows_shapes()
-    if not alone or x.shape[0] * x.shape[-1] * width < ONE_BY_ONE:
-        return function(x)
-    return torch.cat([function(example) for example in x.split(1)])
+    if batch.device.type != "cpu" or follows_shapes() or batch.shape[0] == 1:
+        return False
+    return n_elements >= ONE_BY_ONE
 
 
 def conv(x: torch.Tensor, layer: nn.Conv1d) -> torch.Tensor:
@@ -214,7 +209,7 @@ def conv_backward(
         if wanted[1]:
             grad_weight = _depthwise_weight_grad(grad, x, weight.shape[-1], geometry)
         if wanted[2]:
-            grad_bias = _per_channel(grad)
+            grad_bias = _per_channel(rows(grad))
     elif grad_weight is not None:
         grad_weight = grad_weight.squeeze(2)
     to = weight.dtype
@@ -231,13 +226,17 @@ def _depthwise_weight_grad(
     stride, padding, dilation, _ = geometry
     n_in, n_out = x.shape[-1], grad.shape[-1]
     taps = []
+    # One buffer for all products: fresh memory is not in the cache.
+    product = torch.empty_like(rows(grad))
     for k in range(kernel_size):
         shift = k * dilation - padding  # output frame t reads input frame stride * t + shift
         first = max(0, -(shift // stride))
         last = min(n_out, (n_in - 1 - shift) // stride + 1)
         start = first * stride + shift
         read = x[..., start : start + (last - first - 1) * stride + 1 : stride]
-        taps.append(_per_channel(grad[..., first:last], read[..., : max(0, last - first)]))
+        n = max(0, last - first)
+        torch.mul(rows(grad)[:, first:last], rows(read)[:, :n], out=product[:, :n])
+        taps.append(_per_channel(product[:, :n]))
     # kernel_size × (channels,) -> (channels, 1, kernel_size)
     return torch.stack(taps, dim=-1).unsqueeze(1)
 
@@ -247,13 +246,12 @@ def rows(x: torch.Tensor) -> torch.Tensor:
     return x[:, :, 0].transpose(1, 2)
 
 
-def _per_channel(x: torch.Tensor, factor: torch.Tensor | None = None) -> torch.Tensor:
-    """Sum of ``x``, or of its product with ``factor``, over all but channels: ``(channels,)``.
+def _per_channel(x: torch.Tensor) -> torch.Tensor:
+    """Sum over all but channels: ``(batch, frames, channels)`` to ``(channels,)``.
 
-    In three dimensions: in four, PyTorch takes twice as long for the same bytes.
+    On :func:`rows`: in four dimensions PyTorch takes twice as long for the same bytes.
     """
-    values = rows(x) if factor is None else rows(x) * rows(factor)
-    return values.sum((0, 1), dtype=torch.promote_types(x.dtype, torch.float32))
+    return x.sum((0, 1), dtype=torch.promote_types(x.dtype, torch.float32))
 
 
 def _geometry(layer: nn.Conv1d) -> Geometry:
@@ -278,12 +276,11 @@ def _act_backward(
     grad: torch.Tensor, normed: torch.Tensor, slope: torch.Tensor
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """PReLU's backward; ``grad`` may be overwritten. PyTorch's makes a full-size slope gradient."""
-    factor = slope.view(1, -1, 1, 1)
     positive = torch.ops.aten.threshold_backward(grad, normed, 0)  # grad where normed > 0, else 0
     negative = grad.sub_(positive)
-    per_channel = _per_channel(negative, normed)
-    grad_slope = per_channel if slope.numel() > 1 else per_channel.sum(0, keepdim=True)
-    return positive.addcmul_(negative, factor), grad_slope
+    positive.addcmul_(negative, slope.view(1, -1, 1, 1))
+    per_channel = _per_channel(rows(negative.mul_(normed)))
+    return positive, per_channel if slope.numel() > 1 else per_channel.sum(0, keepdim=True)
 
 
 def _norm_for_compiler(x: torch.Tensor, gamma: torch.Tensor, beta: torch.Tensor) -> torch.Tensor:

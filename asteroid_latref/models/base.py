@@ -20,6 +20,7 @@ from torch import nn
 
 from ..masknn.encoder import FrameEncoder
 from ..masknn.exits import ExitDecoders
+from ..masknn.functional import one_by_one
 from ..masknn.refinement import LatentMasker
 from .growth import Growing
 from .operating import OperatingPoint, iterations, operating_points
@@ -137,9 +138,11 @@ class LatentRefinementModel(Growing, Serializable, BaseEncoderMaskerDecoder):
         shape = jitable_shape(wav) if is_tracing() else wav.shape
         wav = self._as_batch(wav)
         n_blocks, counts = self.operating_point(n_blocks, n_iters)
-        tf_rep = self.forward_encoder(wav)
-        masks = self.masker(tf_rep, counts)
-        return self._waveforms(n_blocks, tf_rep, masks, wav, shape)
+        if self._one_by_one(wav):
+            decoded = torch.cat([self._decoded(w, n_blocks, counts) for w in wav.split(1)])
+        else:
+            decoded = self._decoded(wav, n_blocks, counts)
+        return _shape_reconstructed(pad_x_to_y(decoded, wav), shape)
 
     def forward_exits(
         self, wav: torch.Tensor, n_iters: int | Sequence[int] | None = None
@@ -149,13 +152,13 @@ class LatentRefinementModel(Growing, Serializable, BaseEncoderMaskerDecoder):
         Args and shapes are those of :meth:`forward`.
         """
         shape, wav = wav.shape, self._as_batch(wav)
-        tf_rep = self.forward_encoder(wav)
-        estimates = []
-        for number, latent in self.masker.latents(tf_rep, self.operating_point(None, n_iters)[1]):
-            if number in self.exit_blocks:
-                masks = self.masker.masks(number, latent, tf_rep.shape[-1])
-                estimates.append(self._waveforms(number, tf_rep, masks, wav, shape))
-        return estimates
+        counts = self.operating_point(None, n_iters)[1]
+        if self._one_by_one(wav):
+            parts = [self._decoded_exits(w, counts) for w in wav.split(1)]
+            decoded = [torch.cat(examples) for examples in zip(*parts, strict=True)]
+        else:
+            decoded = self._decoded_exits(wav, counts)
+        return [_shape_reconstructed(pad_x_to_y(wavs, wav), shape) for wavs in decoded]
 
     def forward_encoder(self, wav: torch.Tensor) -> torch.Tensor:
         """Features ``(batch, n_filters, frames)`` of ``wav``, ``(batch, 1, time)``."""
@@ -191,12 +194,26 @@ class LatentRefinementModel(Growing, Serializable, BaseEncoderMaskerDecoder):
         """The constructor arguments: also what a configuration file may name."""
         return dict(self.config)
 
-    def _waveforms(
-        self, number: int, tf_rep: torch.Tensor, masks: torch.Tensor, wav: torch.Tensor, shape: Any
-    ) -> torch.Tensor:
-        """What the exit behind block ``number`` makes of masks, as long as the input."""
-        decoded = self.decoder.decode_masked(masks, tf_rep, number)
-        return _shape_reconstructed(pad_x_to_y(decoded, wav), shape)
+    def _decoded(self, wav: torch.Tensor, n_blocks: int, counts: Sequence[int]) -> torch.Tensor:
+        tf_rep = self.forward_encoder(wav)
+        for behind in self.masker.latents(tf_rep, counts):
+            _, latent = behind
+        return self._exit(n_blocks, tf_rep, latent)
+
+    def _decoded_exits(self, wav: torch.Tensor, counts: Sequence[int]) -> list[torch.Tensor]:
+        tf_rep = self.forward_encoder(wav)
+        latents = self.masker.latents(tf_rep, counts)
+        return [self._exit(k, tf_rep, latent) for k, latent in latents if k in self.exit_blocks]
+
+    def _exit(self, number: int, tf_rep: torch.Tensor, latent: torch.Tensor) -> torch.Tensor:
+        """What the exit behind block ``number`` makes of its latent: ``(batch, n_src, time)``."""
+        masks = self.masker.masks(number, latent, tf_rep.shape[-1])
+        return self.decoder.decode_masked(masks, tf_rep, number)
+
+    def _one_by_one(self, wav: torch.Tensor) -> bool:
+        """Whether the masked features of the batch are too large to treat them at once."""
+        frames = wav.numel() // self.config["stride"]
+        return one_by_one(wav, self.n_src * self.config["n_filters"] * frames)
 
     def _as_batch(self, wav: torch.Tensor) -> torch.Tensor:
         if wav.ndim == 3 and int(wav.shape[1]) != 1:

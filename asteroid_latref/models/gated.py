@@ -3,7 +3,8 @@
 from collections.abc import Sequence
 
 import torch
-from asteroid.utils.torch_utils import is_tracing, jitable_shape
+from asteroid.models.base_models import _shape_reconstructed
+from asteroid.utils.torch_utils import is_tracing, jitable_shape, pad_x_to_y
 from typing_extensions import override
 
 from ..masknn.gate import Gate
@@ -129,11 +130,20 @@ class GatedSudoRmRf(SudoRmRf):
         shape = jitable_shape(wav) if is_tracing() else wav.shape
         wav = self._as_batch(wav)
         n_blocks, limits = self.operating_point(n_blocks)
+        if self._one_by_one(wav):
+            parts = [self._gated(w, n_blocks, limits) for w in wav.split(1)]
+            decoded, n_steps = (torch.cat(examples) for examples in zip(*parts, strict=True))
+        else:
+            decoded, n_steps = self._gated(wav, n_blocks, limits)
+        return _shape_reconstructed(pad_x_to_y(decoded, wav), shape), n_steps
+
+    def _gated(
+        self, wav: torch.Tensor, n_blocks: int, limits: Sequence[int]
+    ) -> tuple[torch.Tensor, torch.Tensor]:
         tf_rep = self.forward_encoder(wav)
         for behind in self.masker.gated_latents(tf_rep, limits):
             _, latent, n_steps = behind
-        masks = self.masker.masks(n_blocks, latent, tf_rep.shape[-1])
-        return self._waveforms(n_blocks, tf_rep, masks, wav, shape), n_steps
+        return self._exit(n_blocks, tf_rep, latent), n_steps
 
     def ungated(self, n_iters: int | Sequence[int] | None = None) -> IterSudoRmRf:
         """The same network without its gate, stand-alone, at fixed iterations.
