@@ -32,16 +32,16 @@ from asteroid_latref.models import LatentRefinementModel
 from asteroid_latref.separate import SeparateOptions, separate_array
 
 CONF = Path(__file__).parents[1] / "egs/wham/local/conf/demo_gated.yml"
-SMALLER = "--segment 1.2 --bn_chan 32 --hid_chan 96 --n_filters 64 --gate_kernel 400".split()
+SMALLER = "--segment 1.2 --bn_chan 32 --hid_chan 96 --n_filters 64 --gate_kernel 400 --gate_lr 2e-4"
 PENALTIES = (0.05, 0.2, 0.6)
-RUNS = {str(p): {"penalty": p} for p in PENALTIES} | {"fast": {"penalty": 0.2, "gate_lr": 3e-4}}
+RUNS = {str(p): {"penalty": p} for p in PENALTIES} | {"fast": {"penalty": 0.2, "gate_lr": 2e-3}}
 FIXED = (3, 4)
 
 
 def train(args):
     """One experiment per run, all with the first one's first phase, and the baselines."""
     dirs = ["--train_dir", str(args.json_dir / "tr"), "--valid_dir", str(args.json_dir / "cv")]
-    conf = load_conf(CONF, [*SMALLER, *dirs])
+    conf = load_conf(CONF, [*SMALLER.split(), *dirs])
     first = args.exp_dir / f"penalty{PENALTIES[0]}"
     for name, changes in RUNS.items():
         exp_dir = args.exp_dir / f"penalty{name}"

@@ -19,8 +19,10 @@ class GatedMasker(LatentMasker):
     Before each application, of whichever block, the one gate looks at the latent:
     ``y ← g·F(y) + (1 − g)·y``. Where ``g = 0`` the latent stays, so in eval the gate would only
     repeat itself: a stopped example leaves the batch, and neither blocks nor gate are computed for
-    it again. In training the decisions are drawn anew each time and everything is computed, for
-    the gradients.
+    it again. In training, where decisions are drawn, stopping is made final too: ``g`` is the
+    product of the decisions so far. Else a stop would cost little, as a later draw makes up for it,
+    and the gate would learn to stop where in use nothing comes after. Everything is computed in
+    training, for the gradients.
 
     While a model is traced, exported or compiled, the formula is computed as it stands: the same
     outputs and steps, but nothing is skipped.
@@ -74,11 +76,12 @@ class GatedMasker(LatentMasker):
         self, latent: torch.Tensor, limits: Sequence[int]
     ) -> Iterator[tuple[int, torch.Tensor, torch.Tensor]]:
         steps = latent.new_zeros(latent.shape[0])
+        going = latent.new_ones(latent.shape[0])
         for number, limit in enumerate(limits, start=1):
             for _ in range(limit):
-                decision = self.gate(latent)
-                steps = steps + decision
-                g = decision[:, None, None]  # (batch,) -> (batch, 1, 1)
+                going = going * self.gate(latent)
+                steps = steps + going
+                g = going[:, None, None]  # (batch,) -> (batch, 1, 1)
                 refined = self.refine(self.blocks[number - 1], latent, 1)
                 latent = g * refined + (1 - g) * latent
             yield number, latent, steps

@@ -126,7 +126,7 @@ def test_traced_model_gives_the_same_steps(model, wav):
 
 
 def test_gradients_reach_the_gate_and_the_blocks(model, wav):
-    model.train()
+    model.train().gate_bias = 1.0
     for share in ("estimates", "steps"):
         model.zero_grad()
         est, n_steps = model.separate_with_steps(wav)
@@ -134,6 +134,23 @@ def test_gradients_reach_the_gate_and_the_blocks(model, wav):
         assert all(p.grad.abs().sum() > 0 for p in model.masker.gate.parameters()), share
         if share == "estimates":
             assert all(p.grad.abs().sum() > 0 for p in model.masker.blocks.parameters())
+
+
+@torch.no_grad()
+def test_stopping_is_final_in_training_too(model, wav):
+    """Whatever is drawn afterwards: the latent of a stopped input stays."""
+    model.train()
+    total = sum(model.n_iters)
+    draws = (torch.rand(total, len(wav)) < 0.6).float()
+    script = iter(draws)
+    model.masker.gate.forward = lambda latent: next(script)
+    _, n_steps = model.separate_with_steps(wav)
+    assert torch.equal(n_steps, draws.cumprod(0).sum(0)) and len(n_steps.unique()) > 1
+    tf_rep = model.forward_encoder(wav)
+    script = iter(draws)
+    latent = list(model.masker.latents(tf_rep, model.operating_point()[1]))[-1][1]
+    stopped = n_steps == 0
+    assert stopped.any() and torch.equal(latent[stopped], model.masker.bottleneck(tf_rep)[stopped])
 
 
 @torch.no_grad()
