@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from . import __version__
 from .commands import convert, evaluate, profile, separate, upload
 from .errors import LatrefError
+from .memory import keep_freed_memory
 
 COMMANDS = (separate, evaluate, profile, convert, upload)
 
@@ -30,6 +31,7 @@ def build_parser() -> argparse.ArgumentParser:
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs a command; returns 0, 1 (part of a batch failed) or 2 (nothing done)."""
     args = build_parser().parse_args(argv)
+    keep_freed_memory()
     try:
         code: int = args.run(args)
     except LatrefError as err:

@@ -1,43 +1,35 @@
-"""What training keeps in memory between the forward and the backward pass."""
+"""Memory that a process frees and soon asks for again: kept, instead of returned every time."""
 
-from collections.abc import Callable
-from typing import Any
+import ctypes
+import os
+import sys
 
-import torch
-from torch import nn
+M_TRIM_THRESHOLD, M_MMAP_MAX = -1, -4
+"""Options of glibc's ``mallopt``, from its ``malloc.h``."""
 
 
-def saved_for_backward(model: nn.Module, call: Callable[[], Any]) -> int:
-    """Bytes that autograd keeps for the backward pass of what ``call()`` computes.
+def keep_freed_memory() -> bool:
+    """Makes this process keep freed memory for its next tensors; for programs, not libraries.
 
-    Each piece of memory counts once, however many operations keep it; the parameters of ``model``
-    do not count, for they are there anyway. The same on every machine and run.
+    By default the C library returns every large tensor to the system when it is freed, and the
+    system clears new memory page by page when it is touched: for sounds longer than a few seconds
+    that takes longer than the network does. The process then holds on to its peak memory.
 
-    Args:
-        model: whose parameters are left out.
-        call: runs the forward pass, and the loss if that is to count.
+    Only Linux with glibc has this setting; elsewhere nothing happens. Call it before the first
+    tensor is made: then Linux is asked for large pages too, which are set up faster.
+
+    Returns:
+        Whether it took effect.
 
     Examples:
-        >>> model = nn.Sequential(nn.Linear(10, 20), nn.ReLU(), nn.Linear(20, 1))
-        >>> x = torch.zeros(5, 10)
-        >>> saved_for_backward(model, lambda: model(x)) == 4 * (x.numel() + 5 * 20)
+        >>> keep_freed_memory() == sys.platform.startswith("linux")
         True
-        >>> _ = model.requires_grad_(False)
-        >>> saved_for_backward(model, lambda: model(x))
-        0
     """
-    own = {p.untyped_storage().data_ptr() for p in model.parameters()}
-    # Keeping the storages alive keeps their addresses distinct until they are counted.
-    kept: dict[int, torch.UntypedStorage] = {}
-
-    def pack(tensor: torch.Tensor) -> torch.Tensor:
-        storage = tensor.untyped_storage()
-        if storage.data_ptr() not in own:
-            kept[storage.data_ptr()] = storage
-        return tensor
-
-    with torch.enable_grad(), torch.autograd.graph.saved_tensors_hooks(pack, lambda t: t):
-        result = call()
-    total = sum(storage.nbytes() for storage in kept.values())
-    del result
-    return total
+    os.environ.setdefault("THP_MEM_ALLOC_ENABLE", "1")
+    if not sys.platform.startswith("linux"):
+        return False
+    try:
+        mallopt = ctypes.CDLL(None).mallopt
+    except (OSError, AttributeError):  # another C library
+        return False
+    return bool(mallopt(M_MMAP_MAX, 0)) and bool(mallopt(M_TRIM_THRESHOLD, -1))
