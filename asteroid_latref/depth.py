@@ -20,7 +20,8 @@ from .models import LatentRefinementModel
 from .profile import profile_model
 
 DEPTH, PICTURE = "depth.json", "quality_cost.png"
-COLOURS = ("#1f5fa8", "#e08a1e")
+# They differ in lightness too, so the curves survive a grey print.
+COLOURS = ("#1f5fa8", "#e08a1e", "#111111", "#4aa564", "#c04a86", "#8fb8de", "#8a8a8a")
 Row = dict[str, Any]
 
 
@@ -72,9 +73,9 @@ def quality_picture(path: str | os.PathLike[str], curves: Mapping[str, Sequence[
 
     Args:
         path: the PNG to write.
-        curves: label -> rows of :func:`exit_rows`.
+        curves: label -> rows of :func:`exit_rows`; seven at most.
     """
-    figure = Figure(figsize=(6, 3.6), layout="constrained")
+    figure = Figure(figsize=(6, 3.4 + 0.2 * len(curves)), layout="constrained")
     axis = figure.subplots()
     for colour, (label, rows) in zip(COLOURS, curves.items(), strict=False):
         costs = [row["macs_per_second"] / 1e9 for row in rows]
@@ -87,7 +88,7 @@ def quality_picture(path: str | os.PathLike[str], curves: Mapping[str, Sequence[
     axis.set_title("quality against cost; the numbers are blocks", fontsize=9, loc="left")
     axis.grid(alpha=0.3)
     if len(curves) > 1:
-        axis.legend(frameon=False)
+        figure.legend(loc="outside lower center", ncols=2, frameon=False, fontsize=8)
     with atomic_path(path) as tmp:
         figure.savefig(tmp, dpi=90)
 

@@ -20,13 +20,12 @@ from asteroid_latref.engine.stages import split_epochs
 from asteroid_latref.evaluate import evaluate
 from asteroid_latref.files import write_json
 from asteroid_latref.losses import SlotPITLoss
-from asteroid_latref.memory import saved_for_backward
 from asteroid_latref.models import LatentRefinementModel
 from asteroid_latref.profile import count_macs, n_parameters
+from asteroid_latref.saved import saved_for_backward
 
 EPOCHS = 24
 BATCH, SEGMENT, RATE = 4, 1.0, 8000
-FINETUNE_EPOCHS = 4
 SUDO = {
     "name": "IterSudoRmRf",
     "bn_chan": 32,
@@ -47,10 +46,10 @@ BLOOM = {
 }
 
 
-def runs():
+def runs(epochs):
     """Name -> (what it is, model section, progressive section or None)."""
     cold = {"warm_exits": False, "finetune_epochs": 0, "finetune_lr": 5e-4}
-    tuned = {**cold, "finetune_epochs": FINETUNE_EPOCHS}
+    tuned = {**cold, "finetune_epochs": epochs // 6}
     warm = {**cold, "warm_exits": True}
     two = {**SUDO, "n_blocks": 2, "n_sub_blocks": 2, "exits": "all"}
     four = {**SUDO, "n_blocks": 4, "n_sub_blocks": 1, "exits": "all"}
@@ -73,15 +72,16 @@ def runs():
     return table
 
 
-def make_conf(model, progressive, json_dir, epochs):
+def make_conf(model, progressive, json_dir, epochs, vary=False):
     """The configuration of one run; the decay is stretched to the length of a step."""
+    speed, colour = (0.2, 6.0) if vary else (0.0, 0.0)
     n_steps = model["n_blocks"] if progressive else 1
     tune = progressive["finetune_epochs"] if progressive else 0
     raw = {
         "data": {
             "task": "enh_single",
             "sample_rate": RATE,
-            "segment": SEGMENT,
+            "segment": SEGMENT * (1 + speed),
             "train_dir": str(json_dir / "tr"),
             "valid_dir": str(json_dir / "cv"),
         },
@@ -99,6 +99,8 @@ def make_conf(model, progressive, json_dir, epochs):
             "num_workers": 0,
             "seed": 0,
             "remix": True,
+            "vary_speed": speed,
+            "vary_colour": colour,
             "gradient_clip": 5.0,
             "accelerator": "cpu",
         },
@@ -108,12 +110,12 @@ def make_conf(model, progressive, json_dir, epochs):
     return conf_from_dict(raw)
 
 
-def run(name, what, model, progressive, json_dir, exp_dir, epochs):
+def run(name, what, model, progressive, json_dir, exp_dir, epochs, vary):
     """Trains and measures one run; returns its record."""
     record_path = exp_dir / name / "record.json"
     if record_path.exists():
         return json.loads(record_path.read_text())
-    conf = make_conf(model, progressive, json_dir, epochs)
+    conf = make_conf(model, progressive, json_dir, epochs, vary)
     clock = exp_dir / name / "seconds.json"
     spent = json.loads(clock.read_text()) if clock.exists() else {"cpu": 0.0, "wall": 0.0}
     start = time.process_time(), time.perf_counter()
@@ -142,6 +144,14 @@ def run(name, what, model, progressive, json_dir, exp_dir, epochs):
     }
     write_json(record_path, record)
     return record
+
+
+def last_losses(folder):
+    """Training loss of the last epoch of every step, in dB; fine-tuning's is the exits' sum."""
+    steps = sorted(folder.glob("step*")) or [folder]
+    steps += [folder / "finetune"] if (folder / "finetune").exists() else []
+    rows = [(step / "history.csv").read_text().splitlines() for step in steps]
+    return [float(dict(zip(r[0].split(","), r[-1].split(","), strict=True))["loss"]) for r in rows]
 
 
 def step_records(conf, n_items):
@@ -207,18 +217,20 @@ def main():
     parser.add_argument("--exp_dir", required=True, type=Path, help="where the runs live")
     parser.add_argument("--out", default="docs/results/depth.json", type=Path)
     parser.add_argument("--epochs", default=EPOCHS, type=int, help="of every run, in all")
+    parser.add_argument("--vary", action="store_true", help="vary speed and colour of sources")
     parser.add_argument("--only", default="", help="comma-separated names of runs")
     args = parser.parse_args()
     torch.set_num_threads(1)
     quiet_lightning()
     chosen = [name for name in args.only.split(",") if name]
     records = []
-    for name, (what, model, progressive) in runs().items():
+    for name, (what, model, progressive) in runs(args.epochs).items():
         if chosen and name not in chosen:
             continue
         print(f"== {name}", flush=True)
-        conf_and_dirs = (model, progressive, args.json_dir, args.exp_dir, args.epochs)
-        records.append(run(name, what, *conf_and_dirs))
+        conf = (model, progressive, args.json_dir, args.exp_dir, args.epochs, args.vary)
+        record = run(name, what, *conf)
+        records.append({**record, "losses": last_losses(args.exp_dir / name)})
         write_json(args.out, study(records, args))
     print(f"written: {args.out}")
 
@@ -232,6 +244,7 @@ def study(records, args):
         "epochs": args.epochs,
         "batch_size": BATCH,
         "segment": SEGMENT,
+        "varied": args.vary,
         "seed": 0,
         "torch": str(torch.__version__),
         "threads": 1,

@@ -17,8 +17,8 @@ import torch
 from asteroid_latref import IterSudoRmRf
 from asteroid_latref.files import atomic_path, write_json
 from asteroid_latref.losses import SlotPITLoss
-from asteroid_latref.memory import saved_for_backward
 from asteroid_latref.profile import peak_allocated
+from asteroid_latref.saved import saved_for_backward
 
 END_TO_END = (1, 16, 1)
 # Blocks, sub-blocks, iterations: 16 U-ConvBlock applications each.

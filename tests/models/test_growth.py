@@ -3,7 +3,7 @@ import torch
 
 from asteroid_latref import BloomConvTasNet, BloomDPRNN, BloomSepformer, IterSudoRmRf
 from asteroid_latref.flops import count_flops
-from asteroid_latref.memory import saved_for_backward
+from asteroid_latref.saved import saved_for_backward
 
 from ..zoo import ZOO
 
