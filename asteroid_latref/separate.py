@@ -32,7 +32,8 @@ class SeparateOptions:
         window: length of the windows in seconds; 0 processes every recording whole. The norms are
             global, so a window sees its own statistics: long ones give what the whole recording
             would, short ones follow conditions that change. Memory grows with it.
-        overlap: least overlap of neighbouring windows in seconds. Source order is found there.
+        overlap: least overlap of neighbouring windows in seconds; source order is found there.
+            Default: 4, or a quarter of windows shorter than 16.
         fade: crossfade in seconds, in the middle of the overlap.
         batch: windows per call of the model. Default: 1 on the CPU, 8 on a GPU.
         resample: accept other sample rates and convert there and back.
@@ -43,7 +44,7 @@ class SeparateOptions:
     n_blocks: int | None = None
     n_iters: Any = None
     window: float = 30.0
-    overlap: float = 4.0
+    overlap: float | None = None
     fade: float = 0.5
     batch: int | None = None
     resample: bool = False
@@ -53,12 +54,17 @@ class SeparateOptions:
     def __post_init__(self) -> None:
         if self.window != 0 and not 1 <= self.window <= 3600:
             raise LatrefError(f"window={self.window}: 0 (whole files) or 1 to 3600 seconds")
-        if not 0 <= 2 * self.overlap <= self.window and self.window != 0:
+        if self.window != 0 and not 0 <= 2 * self.overlap_seconds <= self.window:
             raise LatrefError(f"overlap={self.overlap}: at most half of window={self.window}")
         if self.batch is not None and self.batch < 1:
             raise LatrefError(f"batch={self.batch}: must be at least 1")
         if self.channels not in (None, "mix", "each"):
             raise LatrefError(f"channels={self.channels!r}: must be 'mix' or 'each'")
+
+    @property
+    def overlap_seconds(self) -> float:
+        """``overlap``, or its default."""
+        return min(4.0, self.window / 4) if self.overlap is None else self.overlap
 
 
 @dataclass
@@ -252,7 +258,7 @@ def _window_run(model: nn.Module, options: SeparateOptions) -> WindowRun:
         model,
         n_speech=slots_of(model)[1],
         window=round(options.window * rate),
-        overlap=round(options.overlap * rate),
+        overlap=round(options.overlap_seconds * rate),
         fade=round(options.fade * rate),
         batch=options.batch or (1 if on_cpu else 8),
         n_blocks=options.n_blocks,

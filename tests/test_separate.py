@@ -290,7 +290,7 @@ def test_slots_come_from_the_task_or_the_number_of_outputs():
 
 
 @pytest.mark.parametrize(
-    "bad", [dict(window=-1), dict(window=0.2), dict(overlap=9), dict(batch=0), dict(channels="l")]
+    "bad", [dict(window=-1), dict(window=0.2), dict(overlap=20), dict(batch=0), dict(channels="l")]
 )
 def test_options_are_checked(bad):
     with pytest.raises(LatrefError, match=next(iter(bad))):

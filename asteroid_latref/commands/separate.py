@@ -54,7 +54,7 @@ def add_to(commands: argparse._SubParsersAction) -> None:
         "--overlap",
         type=float,
         metavar="S",
-        help="seconds that windows overlap (default: a quarter of the window)",
+        help="seconds that windows overlap at least (default: 4, or a quarter of short windows)",
     )
     parser.add_argument(
         "--batch", type=int, metavar="N", help="windows at a time (default: 1, on a GPU 8)"
@@ -70,7 +70,7 @@ def run(args: argparse.Namespace) -> int:
         n_blocks=args.n_blocks,
         n_iters=args.n_iters,
         window=args.window,
-        overlap=args.window / 4 if args.overlap is None else args.overlap,
+        overlap=args.overlap,
         batch=args.batch,
         resample=args.resample,
         channels=args.channels,
