@@ -98,14 +98,12 @@ def train_progressive(
         raise LatrefError(f'{conf.path}: progressive training needs exits: "all" in section model')
     section: ProgressiveConf = conf.extra["progressive"]
     n_steps = model.n_blocks
-    epochs = split_epochs(conf.training.epochs, n_steps)
     grown = model.truncate(1, exits="all")
-    for step in range(1, n_steps + 1):
-        step_conf = _step_conf(conf, grown, step, epochs[step - 1])
+    for step, epochs in enumerate(split_epochs(conf.training.epochs, n_steps), start=1):
         if step > 1:
-            torch.manual_seed(step_conf.training.seed)
+            torch.manual_seed(_seed(conf, step))
             grown = grown.grow(section.warm_exits).freeze_before_last()
-            step_conf = _step_conf(conf, grown, step, epochs[step - 1])
+        step_conf = _step_conf(conf, grown, step, epochs)
         _say(f"step {step} of {n_steps}", grown, step_conf, exp_dir / f"step{step}")
         grown = _run_step(grown, step_conf, datasets, exp_dir / f"step{step}")
     _join_histories(exp_dir, n_steps)
@@ -147,10 +145,15 @@ def _run_step(
 
 
 def _step_conf(conf: Conf, model: LatentRefinementModel, step: int, epochs: int) -> Conf:
-    """The configuration of one step; the first step's seed is the experiment's own."""
-    seed = conf.training.seed if step == 1 else step_seed(conf.training.seed, step)
+    """The configuration of one step."""
     sizes = {"name": type(model).__name__, **model.get_model_args()}
-    return replace(conf, model=sizes, training=replace(conf.training, epochs=epochs, seed=seed))
+    training = replace(conf.training, epochs=epochs, seed=_seed(conf, step))
+    return replace(conf, model=sizes, training=training)
+
+
+def _seed(conf: Conf, step: int) -> int:
+    """Every step has a seed of its own; the first one's is the experiment's."""
+    return conf.training.seed if step == 1 else step_seed(conf.training.seed, step)
 
 
 def _frozen(model: torch.nn.Module) -> list[tuple[str, torch.nn.Parameter]]:
