@@ -7,6 +7,7 @@ and writes ``docs/results/long_files.json`` and the tables of the page on separa
 
 import argparse
 import json
+import os
 import platform
 import resource
 import subprocess
@@ -109,7 +110,8 @@ def hour(source, speech, noise, rate, model):
         summary = json.loads(done.stdout)["files"][0]
     kept = ("seconds", "windows", "elapsed", "real_time_factor")
     peak = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss * 1024
-    return {**{k: summary[k] for k in kept}, "peak_rss_bytes": peak}
+    load = os.getloadavg()[2]
+    return {**{k: summary[k] for k in kept}, "peak_rss_bytes": peak, "load_average": load}
 
 
 def describe(model):
@@ -149,7 +151,8 @@ def table(final):
         lines += [
             "",
             f"One hour, {h['windows']} windows of 30 s: {h['peak_rss_bytes'] / 1e6:.0f} MB at most"
-            f" (resident, with Python and PyTorch), real-time factor {h['real_time_factor']:.3f}.",
+            f" (resident, with Python and PyTorch), real-time factor {h['real_time_factor']:.3f}"
+            f" on {os.cpu_count()} cores at a load average of {h['load_average']:.0f}.",
         ]
     return "\n".join(lines) + "\n"
 

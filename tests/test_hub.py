@@ -110,7 +110,7 @@ def test_command_uploads_and_separates(local, publish_dir, tmp_path):
         env=env,
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=600,
     )
     assert done.returncode == 0, done.stderr
     assert f"{local.url}/{repo}/commit/" in done.stdout
