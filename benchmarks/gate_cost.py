@@ -9,6 +9,7 @@ turn, in one process.
 """
 
 import argparse
+import itertools
 import json
 import statistics
 import time
@@ -20,7 +21,7 @@ from asteroid_latref import GatedSudoRmRf
 from asteroid_latref.files import write_json
 from asteroid_latref.masknn.gate import Gate
 
-RATE, SECONDS = 8000, 4
+RATE, SECONDS, MAX_ITERS = 8000, 4, 4
 STEPS = [4, 1, 3, 2, 2, 4, 1, 3]
 
 
@@ -29,11 +30,18 @@ class ScriptedGate(Gate):
 
     def __init__(self, gate, steps):
         super().__init__(gate.reduce[0].in_channels, gate.judge.kernel_size[0])
-        self.script = torch.tensor(steps)
-        self.left = self.script
+        self.steps, self.left, self.queue = steps, None, None
+
+    def restart(self):
+        self.left = torch.tensor(self.steps)
+        # Where a batch runs example by example, the decisions on one precede those on the next.
+        alone = [[1.0] * n + [0.0] * (n < MAX_ITERS) for n in self.steps]
+        self.queue = itertools.chain.from_iterable(alone)
 
     def forward(self, latent):
         margin = self.margin(latent)
+        if len(margin) == 1 < len(self.left):
+            return 0 * margin + next(self.queue)
         going = (self.left > 0).to(margin.dtype) + 0 * margin
         self.left = self.left[going.bool()] - 1
         return going
@@ -48,14 +56,14 @@ def main():
     args = parser.parse_args()
     torch.set_num_threads(args.threads)
     torch.manual_seed(args.seed)
-    model = GatedSudoRmRf(n_src=2).eval()
+    model = GatedSudoRmRf(n_src=2, max_iters=MAX_ITERS).eval()
     with torch.inference_mode():
         wav = torch.randn(len(STEPS), RATE * SECONDS)
         gate = model.masker.gate = ScriptedGate(model.masker.gate, STEPS).eval()
         groups = {n: wav[[i for i, m in enumerate(STEPS) if m == n]] for n in sorted(set(STEPS))}
 
         def gated():
-            gate.left = gate.script
+            gate.restart()
             return model.separate_with_steps(wav)
 
         sides = {

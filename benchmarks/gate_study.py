@@ -3,10 +3,10 @@
     python -m benchmarks.gate_study --json_dir egs/wham/data/wav8k/min --exp_dir exp/gate
 
 The configuration is the recipe's ``demo_gated.yml``, smaller by half and on chunks of one second,
-with its price replaced. All prices share the first phase and the baselines. ``fast`` is a gate that
-learns as fast as the network, to show what that does. What is finished is kept, so the study can be
-stopped and started again; ``--only 0.05`` trains one run, ``--only fixed3`` one baseline, for
-running them side by side once the first has finished the first phase.
+with its price replaced. All prices share the first phase and the baselines. ``unfitted`` is a gate
+that starts alike for every input, to show what the start is for. What is finished is kept, so the
+study can be stopped and started again; ``--only 0.05`` trains one run, ``--only fixed3`` one
+baseline, for running them side by side once the first has finished the first phase.
 """
 
 import argparse
@@ -32,9 +32,10 @@ from asteroid_latref.models import LatentRefinementModel
 from asteroid_latref.separate import SeparateOptions, separate_array
 
 CONF = Path(__file__).parents[1] / "egs/wham/local/conf/demo_gated.yml"
-SMALLER = "--segment 1.2 --bn_chan 32 --hid_chan 96 --n_filters 64 --gate_kernel 400 --gate_lr 2e-4"
+SMALLER = "--segment 1.2 --bn_chan 32 --hid_chan 96 --n_filters 64 --gate_kernel 400"
 PENALTIES = (0.05, 0.2, 0.6)
-RUNS = {str(p): {"penalty": p} for p in PENALTIES} | {"fast": {"penalty": 0.2, "gate_lr": 2e-3}}
+RUNS = {str(p): {"penalty": p} for p in PENALTIES}
+RUNS["unfitted"] = {"penalty": 0.2, "start_items": 0, "start_margin": 2.0, "gate_lr": 2e-4}
 FIXED = (3, 4)
 
 
@@ -71,6 +72,7 @@ def share(source, target):
 def load(args):
     """The models by name, gated first."""
     paths = {f"gated, {p} dB": args.exp_dir / f"penalty{p}/joint" for p in PENALTIES}
+    paths["gated, 0.2 dB, unfitted"] = args.exp_dir / "penaltyunfitted/joint"
     for n in FIXED:
         paths[f"fixed {n}"] = args.exp_dir / f"baselines/fixed{n}/joint"
     return {

@@ -11,9 +11,11 @@ from pytorch_lightning.utilities import rank_zero_only
 from torch import Tensor
 
 from ..errors import LatrefError
+from ..losses import SlotPITLoss
 from ..models import GatedSudoRmRf, LatentRefinementModel
 from .conf import Conf, register_section
 from .experiment import register_runner
+from .gate_start import fit_gate
 from .loaders import step_seed
 from .system import System
 from .train import BEST_MODEL, make_system, train_stage
@@ -38,6 +40,8 @@ class GateConf:
         gate_lr: learning rate of the gate itself, divided alongside. Every frame has a weight of
             its own in the gate and they all pull together, so it must be far below the network's.
         start_margin: logit of "refine" that the gate starts with; 2 refines with a chance of 0.88.
+        start_items: training items to fit the gate's start to instead, see
+            :func:`~asteroid_latref.engine.gate_start.fit_gate`; 0: none.
         baselines: models without a gate to train alongside, each for as many epochs in all: their
             numbers of iterations.
     """
@@ -49,6 +53,7 @@ class GateConf:
     lr_every: int
     gate_lr: float
     start_margin: float = 0.0
+    start_items: int = 0
     baselines: list = ()  # type: ignore[assignment]
 
 
@@ -141,6 +146,10 @@ def train_gated(
     plain = _phase(fresh.ungated(), first, datasets, exp_dir / PRETRAINED)
     model.load_state_dict({**model.state_dict(), **plain.state_dict()})
     model.masker.gate.start_at(gate.start_margin)
+    if gate.start_items:
+        train_set = datasets[0]
+        loss_func = SlotPITLoss(train_set.n_speech)
+        fit_gate(model, train_set, loss_func, gate.penalty, gate.start_items)
     options = {"penalty": gate.penalty, "gate_lr_scale": gate.gate_lr / gate.lr}
     gated = _phase(model, second, datasets, exp_dir / JOINT, GatedSystem, **options)
     train_baselines(fresh, conf, datasets, exp_dir)
