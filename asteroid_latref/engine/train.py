@@ -169,14 +169,17 @@ def _optimizer(model: torch.nn.Module, optim: OptimConf, path: str) -> torch.opt
 
 
 def _trainer(training: TrainingConf, exp_dir: Path, callbacks: list[pl.Callback]) -> pl.Trainer:
-    checkpoint = ModelCheckpoint(
-        dirpath=exp_dir / CHECKPOINTS,
-        filename=Path(BEST).stem,
-        monitor="val_loss",
-        save_last=True,
-        save_on_train_epoch_end=True,
-        enable_version_counter=False,
-    )
+    # Lightning's `save_last` only follows the best one, so the last gets a callback of its own.
+    checkpoints = [
+        ModelCheckpoint(
+            dirpath=exp_dir / CHECKPOINTS,
+            filename=Path(name).stem,
+            monitor=monitor,
+            save_on_train_epoch_end=True,
+            enable_version_counter=False,
+        )
+        for name, monitor in ((BEST, "val_loss"), (LAST, None))
+    ]
     bar = OneLineBar(refresh_rate=10)
     strategy = training.strategy
     if strategy in ("auto", "ddp") and (training.devices, training.num_nodes) != (1, 1):
@@ -192,7 +195,7 @@ def _trainer(training: TrainingConf, exp_dir: Path, callbacks: list[pl.Callback]
             strategy=strategy,
             precision=training.precision,
             gradient_clip_val=training.gradient_clip,
-            callbacks=[*callbacks, LossHistory(exp_dir / HISTORY), checkpoint, bar],
+            callbacks=[*callbacks, LossHistory(exp_dir / HISTORY), *checkpoints, bar],
             plugins=[AtomicCheckpointIO()],
             logger=CSVLogger(exp_dir, name="lightning_logs"),
             default_root_dir=exp_dir,

@@ -105,6 +105,15 @@ def test_the_best_model_is_that_of_the_lowest_validation_loss(straight):
     assert stored["task"] == "enh_single" and stored["licenses"]
 
 
+def test_the_last_checkpoint_is_the_last_also_when_nothing_gets_better(tmp_path, json_dir):
+    train_experiment(make_conf(tmp_path, json_dir, "--lr", "1e-30"), tmp_path / "exp")
+    epochs = {
+        name: load_checkpoint(tmp_path / f"exp/checkpoints/{name}.ckpt")["epoch"]
+        for name in ("best", "last")
+    }
+    assert epochs == {"best": 0, "last": 2}
+
+
 def test_other_settings_do_not_continue_an_experiment(tmp_path, json_dir, straight):
     with pytest.raises(LatrefError, match=r"optim\.lr=0\.01, now it is 0\.5"):
         train_experiment(make_conf(tmp_path, json_dir, "--lr", "0.5"), straight, resume=True)
