@@ -7,7 +7,8 @@ import torch
 from asteroid.masknn import convolutional
 from torch import nn
 
-from .functional import conv, frames_last, glob_norm, merge, norm_act_conv
+from .functional import conv, glob_norm, merge, norm_act_conv, norm_conv
+from .layout import frames_last
 from .norms import GlobLN, use_fused_norms
 
 
@@ -50,19 +51,22 @@ class UConvBlock(convolutional.UConvBlock):
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """One refinement of ``x``."""
         latent = frames_last(x)  # (batch, bn_chan, frames) -> (batch, bn_chan, 1, frames)
-        hidden = conv(latent, self.proj_1x1.conv)
-        hidden, _ = norm_act_conv(
-            hidden, self.proj_1x1.norm, self.proj_1x1.act, self.spp_dw[0].conv
-        )
+        into, out = self.proj_1x1, self.final_norm
+        # Calls within calls: no name keeps a large tensor longer than it is needed.
+        finest = norm_act_conv(conv(latent, into.conv), into.norm, into.act, self.spp_dw[0].conv)
+        refined = norm_act_conv(self._all_levels(finest), out.norm, out.act, self.res_conv)
+        return (refined + latent).squeeze(2)
+
+    def _all_levels(self, hidden: torch.Tensor) -> torch.Tensor:
+        """The sum of all resolutions, from the finest one before its norm."""
         levels = []
         for level, coarser in pairwise(self.spp_dw):
-            hidden, normed = norm_act_conv(hidden, level.norm, None, coarser.conv)
+            hidden, normed = norm_conv(hidden, level.norm, coarser.conv)
             levels.append(normed)
         merged = glob_norm(hidden, self.spp_dw[-1].norm)
         while levels:
             merged = merge(levels.pop(), merged)
-        out, _ = norm_act_conv(merged, self.final_norm.norm, self.final_norm.act, self.res_conv)
-        return (out + latent).squeeze(2)
+        return merged
 
 
 class NormProjection(nn.Sequential):
@@ -87,5 +91,5 @@ class NormProjection(nn.Sequential):
     def forward(self, tf_rep: torch.Tensor) -> torch.Tensor:
         """The first latent."""
         norm, projection = self
-        latent, _ = norm_act_conv(frames_last(tf_rep), norm, None, cast(nn.Conv1d, projection))
+        latent, _ = norm_conv(frames_last(tf_rep), norm, cast(nn.Conv1d, projection))
         return latent.squeeze(2)

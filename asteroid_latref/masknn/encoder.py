@@ -9,7 +9,7 @@ class FrameEncoder(Encoder):
     """Asteroid's encoder of a free filterbank, as a product whose frames lie in memory in a row.
 
     Same weights and outputs; saves the copy from the layout of ``conv1d`` to the one that blocks
-    work in (see :mod:`asteroid_latref.masknn.functional`).
+    work in (see :mod:`asteroid_latref.masknn.layout`).
 
     Shape:
         - Input: ``(batch, 1, time)``

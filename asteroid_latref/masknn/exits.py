@@ -9,7 +9,8 @@ from torch import nn
 from torch.autograd.function import once_differentiable
 from torch.nn import functional as F
 
-from .functional import conv, follows_shapes, frames_last, saves_by_hand
+from .functional import conv
+from .layout import follows_shapes, frames_last, saves_by_hand
 
 
 class MaskNet(nn.Module):
@@ -84,14 +85,14 @@ class OverlapAddDecoder(nn.Module):
         joint: bool = True,
     ):
         super().__init__()
-        self.stride, self.padding = stride, padding
+        self.stride, self.padding, self.joint = stride, padding, joint
         n_in, n_out = (n_src * n_filters, n_src) if joint else (n_filters, 1)
         self.weight = nn.Parameter(torch.empty(n_in, n_out, kernel_size))
         nn.init.xavier_normal_(self.weight)
 
     def forward(self, masked: torch.Tensor) -> torch.Tensor:
         """Waveforms of ``masked``."""
-        return self._from_pieces(synthesis_product(masked, self.weight))
+        return self._from_pieces(synthesis_product(masked, self.weight, self.joint))
 
     def decode_masked(self, masks: torch.Tensor, tf_rep: torch.Tensor) -> torch.Tensor:
         """Waveforms of ``masks`` times features; in inference ``masks`` are overwritten.
@@ -101,17 +102,17 @@ class OverlapAddDecoder(nn.Module):
             tf_rep: ``(batch, n_filters, frames)``.
         """
         if saves_by_hand(masks, tf_rep, self.weight):
-            return self._from_pieces(MaskedProduct.apply(masks, tf_rep, self.weight))
+            return self._from_pieces(MaskedProduct.apply(masks, tf_rep, self.weight, self.joint))
         if not follows_shapes():
             return self(masks.mul_(tf_rep.unsqueeze(1)))
         # A compiler lays a product out as it is written: here as the next one wants it.
-        if self.weight.shape[1] == 1 and self.weight.shape[0] == tf_rep.shape[1]:
-            # (batch, n_src, n_filters, frames) -> (batch, n_filters, frames, n_src) and back
-            masked = (masks.permute(0, 2, 3, 1) * tf_rep.unsqueeze(-1)).permute(0, 3, 1, 2)
-        else:
+        if self.joint:
             # (batch, n_filters, frames) -> (batch, n_src * n_filters, frames) -> (.., n_src, ..)
             features = tf_rep.repeat(1, masks.shape[1], 1)
             masked = (masks.flatten(1, 2) * features).unflatten(1, masks.shape[1:3])
+        else:
+            # (batch, n_src, n_filters, frames) -> (batch, n_filters, frames, n_src) and back
+            masked = (masks.permute(0, 2, 3, 1) * tf_rep.unsqueeze(-1)).permute(0, 3, 1, 2)
         return self(masked)
 
     def _from_pieces(self, pieces: torch.Tensor) -> torch.Tensor:
@@ -124,11 +125,12 @@ class MaskedProduct(torch.autograd.Function):
 
     @staticmethod
     def forward(
-        ctx: Any, masks: torch.Tensor, tf_rep: torch.Tensor, weight: torch.Tensor
+        ctx: Any, masks: torch.Tensor, tf_rep: torch.Tensor, weight: torch.Tensor, joint: bool
     ) -> torch.Tensor:
         """Saves its arguments."""
         ctx.save_for_backward(masks, tf_rep, weight)
-        return synthesis_product(masks * tf_rep.unsqueeze(1), weight)
+        ctx.joint = joint
+        return synthesis_product(masks * tf_rep.unsqueeze(1), weight, joint)
 
     @staticmethod
     @once_differentiable
@@ -139,39 +141,39 @@ class MaskedProduct(torch.autograd.Function):
         with torch.enable_grad():
             masked = (masks * features).to(grad.dtype).requires_grad_()
             leaf = weight.detach().to(grad.dtype).requires_grad_()
-            pieces = synthesis_product(masked, leaf)
+            pieces = synthesis_product(masked, leaf, ctx.joint)
         grad_masked, grad_weight = torch.autograd.grad(pieces, [masked, leaf], grad)
         grad_tf_rep = None
         if ctx.needs_input_grad[1]:
             grad_tf_rep = grad_masked[:, 0] * masks[:, 0]
             for slot in range(1, masks.shape[1]):  # a sum over slots is six times as slow
                 grad_tf_rep.addcmul_(grad_masked[:, slot], masks[:, slot])
-        return grad_masked.mul_(features), grad_tf_rep, grad_weight.to(weight.dtype)
+        return grad_masked.mul_(features), grad_tf_rep, grad_weight.to(weight.dtype), None
 
 
-def synthesis_product(masked: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:
+def synthesis_product(masked: torch.Tensor, weight: torch.Tensor, joint: bool) -> torch.Tensor:
     """What each frame adds to the waveforms, before frames are added at their place.
 
     Args:
         masked: ``(batch, n_src, n_filters, frames)``.
         weight: ``(n_src * n_filters, n_src, kernel_size)`` (joint) or ``(n_filters, 1,
             kernel_size)`` (one filterbank for all slots).
+        joint: which of the two.
 
     Returns:
         ``(batch, n_src, kernel_size, frames)``.
     """
     n_in, n_out, kernel_size = weight.shape
-    n_src, n_filters = masked.shape[1:3]
     # (n_in, n_out, kernel_size) -> (n_out * kernel_size, n_in, 1, 1), laid out by columns: the
     # strides of a single example do not tell its layout, so those of the weight have to.
     product = weight.permute(1, 2, 0).contiguous().view(-1, 1, 1, n_in).permute(0, 3, 1, 2)
-    if n_in == n_filters and n_out == 1:
+    if not joint:
         # (batch, n_src, n_filters, frames) -> (batch, n_filters, frames, n_src) -> kernel_size
         return F.conv2d(masked.permute(0, 2, 3, 1), product).permute(0, 3, 1, 2)
     # (batch, n_src, n_filters, frames) -> (batch, n_src * n_filters, 1, frames)
     pieces = F.conv2d(masked.flatten(1, 2).unsqueeze(2), product)
     # (batch, n_src * kernel_size, 1, frames) -> (batch, n_src, kernel_size, frames)
-    return pieces.squeeze(2).unflatten(1, (n_src, kernel_size))
+    return pieces.squeeze(2).unflatten(1, (n_out, kernel_size))
 
 
 def overlap_add(pieces: torch.Tensor, stride: int) -> torch.Tensor:

@@ -20,7 +20,7 @@ from torch import nn
 
 from ..masknn.encoder import FrameEncoder
 from ..masknn.exits import ExitDecoders
-from ..masknn.functional import one_by_one
+from ..masknn.layout import one_by_one
 from ..masknn.refinement import LatentMasker
 from .growth import Growing
 from .operating import OperatingPoint, iterations, operating_points

@@ -7,7 +7,7 @@ from torch import nn
 from torch.nn import functional as F
 
 from asteroid_latref import IterSudoRmRf
-from asteroid_latref.masknn import functional, norms
+from asteroid_latref.masknn import functional, gradients, layout, norms
 from asteroid_latref.masknn.blocks import NormProjection, UConvBlock
 from asteroid_latref.masknn.encoder import FrameEncoder
 from asteroid_latref.masknn.exits import MaskedProduct, MaskNet, OverlapAddDecoder
@@ -22,7 +22,7 @@ def shaken(module: nn.Module) -> nn.Module:
     return module
 
 
-def gradients(outputs: torch.Tensor, *inputs: torch.Tensor) -> list[torch.Tensor]:
+def gradients_of(outputs: torch.Tensor, *inputs: torch.Tensor) -> list[torch.Tensor]:
     torch.manual_seed(1)
     return list(torch.autograd.grad(outputs, inputs, torch.randn(outputs.shape).to(outputs)))
 
@@ -41,11 +41,10 @@ def test_u_conv_block_is_asteroids(frames, per_channel):
     assert torch.allclose(ours(x), expected, atol=1e-12)
     with torch.no_grad():
         assert torch.allclose(ours(x), expected, atol=1e-12)
-    mine = gradients(ours(x), x, *ours.parameters())
-    for name, a, b in zip(
-        ["x", *dict(ours.named_parameters())], mine, gradients(expected, x, *theirs.parameters()),
-        strict=True,
-    ):  # fmt: skip
+    mine = gradients_of(ours(x), x, *ours.parameters())
+    wanted = gradients_of(expected, x, *theirs.parameters())
+    names = ["x", *dict(ours.named_parameters())]
+    for name, a, b in zip(names, mine, wanted, strict=True):
         b = b.sum(0, keepdim=True) if a.shape != b.shape else b
         assert torch.allclose(a, b, atol=1e-11), name
 
@@ -61,21 +60,25 @@ def test_gradcheck_of_norm_act_conv(stride, dilation, slopes):
     x = x.contiguous(memory_format=torch.channels_last)
 
     def run(x, *_):
+        if act is None:
+            return functional.norm_conv(x, norm, layer)
         return functional.norm_act_conv(x, norm, act, layer)
 
     parameters = [*norm.parameters(), *layer.parameters(), *(act.parameters() if act else ())]
     assert torch.autograd.gradcheck(run, (x, *parameters))
 
 
-@pytest.mark.parametrize("frames", [functional.FEW_FRAMES - 1, functional.FEW_FRAMES])
+@pytest.mark.parametrize("frames", [gradients.FEW_FRAMES - 1, gradients.FEW_FRAMES])
 def test_both_backward_passes_of_the_norm(frames):
     norm = shaken(norms.GlobLN(4)).double()
     x = torch.randn(2, 4, frames, dtype=torch.float64, requires_grad=True)
     layer = nn.Conv1d(4, 3, 1).double()
-    out, _ = functional.norm_act_conv(functional.frames_last(x), norm, None, layer)
+    out, _ = functional.norm_conv(layout.frames_last(x), norm, layer)
     expected = layer(F.group_norm(x, 1, norm.gamma, norm.beta, 1e-8))
     wanted = (x, *norm.parameters())
-    for a, b in zip(gradients(out.squeeze(2), *wanted), gradients(expected, *wanted), strict=True):
+    for a, b in zip(
+        gradients_of(out.squeeze(2), *wanted), gradients_of(expected, *wanted), strict=True
+    ):
         assert torch.allclose(a, b, atol=1e-10)
 
 
@@ -85,7 +88,7 @@ def test_gradcheck_of_masked_product(joint):
     tf_rep = torch.randn(2, 4, 5, dtype=torch.float64, requires_grad=True)
     shape = (12, 3, 6) if joint else (4, 1, 6)
     weight = torch.randn(shape, dtype=torch.float64, requires_grad=True)
-    assert torch.autograd.gradcheck(MaskedProduct.apply, (masks, tf_rep, weight))
+    assert torch.autograd.gradcheck(MaskedProduct.apply, (masks, tf_rep, weight, joint))
 
 
 @pytest.mark.parametrize("joint", [True, False])
@@ -179,30 +182,45 @@ def test_large_batches_one_by_one_are_the_batch(monkeypatch):
     wav = torch.randn(3, 1, 500)
     whole, exits = model(wav), model.forward_exits(wav)
     last = model.truncate(2)
-    whole_grads = gradients(last(wav), *last.parameters())
-    monkeypatch.setattr(functional, "ONE_BY_ONE", 0)
+    whole_grads = gradients_of(last(wav), *last.parameters())
+    monkeypatch.setattr(layout, "ONE_BY_ONE", 0)
     assert torch.allclose(model(wav), whole, atol=1e-5)
     for a, b in zip(model.forward_exits(wav), exits, strict=True):
         assert torch.allclose(a, b, atol=1e-5)
-    for a, b in zip(gradients(last(wav), *last.parameters()), whole_grads, strict=True):
+    for a, b in zip(gradients_of(last(wav), *last.parameters()), whole_grads, strict=True):
         assert torch.allclose(a, b, atol=1e-3 * float(b.abs().max()) + 1e-6)
 
 
 def test_autocast_keeps_norms_in_float32_and_gradients_close():
     block = shaken(UConvBlock(16, 32, 3))
     x = torch.randn(2, 16, 64, requires_grad=True)
-    exact = gradients(block(x), x, *block.parameters())
+    exact = gradients_of(block(x), x, *block.parameters())
     with torch.autocast("cpu", torch.bfloat16):
         out = block(x)
-        normed = functional.glob_norm(functional.frames_last(x.bfloat16()), norms.GlobLN(16))
+        normed = functional.glob_norm(layout.frames_last(x.bfloat16()), norms.GlobLN(16))
     assert out.dtype == normed.dtype == torch.float32
-    for a, b in zip(gradients(out, x, *block.parameters()), exact, strict=True):
+    for a, b in zip(gradients_of(out, x, *block.parameters()), exact, strict=True):
         assert a.dtype == torch.float32
         assert (a - b).norm() < 0.1 * b.norm() + 0.1
 
 
-def test_norm_for_compilers_is_the_norm():
-    norm = shaken(norms.GlobLN(4)).double()
+def test_norms_for_compilers_are_the_norm():
+    norm = shaken(norms.GlobLN(4)).double().requires_grad_(False)
     x = 3 + torch.randn(2, 4, 1, 50, dtype=torch.float64)
-    ours = functional._norm_for_compiler(x, norm.gamma, norm.beta)
-    assert torch.allclose(ours, F.group_norm(x, 1, norm.gamma, norm.beta, 1e-8), atol=1e-12)
+    for form in (functional.norm_by_sums, torch.ops.asteroid_latref.glob_norm):
+        ours = form(x, norm.gamma, norm.beta)
+        assert torch.allclose(ours, F.group_norm(x, 1, norm.gamma, norm.beta, 1e-8), atol=1e-12)
+
+
+@pytest.mark.parametrize("grad", [False, True])
+def test_what_a_compiler_sees_computes_the_same(grad):
+    block = shaken(UConvBlock(8, 16, 2))
+    seen = torch.compile(block, backend="aot_eager")
+    x = torch.randn(2, 8, 12)
+    with torch.set_grad_enabled(grad):
+        out, expected = seen(x), block(x)
+    assert torch.allclose(out, expected, atol=1e-5)
+    if grad:
+        weights = list(block.parameters())
+        pairs = zip(gradients_of(out, *weights), gradients_of(expected, *weights), strict=True)
+        assert all(torch.allclose(a, b, atol=1e-4) for a, b in pairs)
