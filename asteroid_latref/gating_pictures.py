@@ -43,8 +43,9 @@ def snr_picture(path: str | os.PathLike[str], table: pd.DataFrame, n_bins: int =
         axis.set_ylabel(label)
         axis.grid(alpha=0.3)
     axes[1].set_xlabel("input SNR (dB), bins of equally many mixtures")
-    axes[0].legend(frameon=False, ncols=len(names), fontsize=8, loc="lower left")
-    axes[0].set_title("median and quartiles", fontsize=9, loc="left")
+    handles = axes[0].get_legend_handles_labels()
+    figure.legend(*handles, frameon=False, ncols=len(names), fontsize=8, loc="outside upper center")
+    axes[0].set_title("median and quartiles; dotted: mean", fontsize=9, loc="left")
     _save(figure, path)
 
 
@@ -70,11 +71,14 @@ def curve_picture(
     points = sorted((one["mean_steps"], one["si_sdr_imp"]) for one in fixed.values())
     if points:
         axis.plot(*zip(*points, strict=True), "s--", color="#555555", label="fixed iterations")
-    for name, one in models.items():
+    offsets = ((6, -12), (6, 8), (-30, 10), (-30, -22))
+    for number, (name, one) in enumerate(models.items()):
         place = (one["mean_steps"], one["si_sdr_imp"])
         if name not in fixed:
             axis.plot(*place, "o", color="#c0392b", zorder=3)
-        axis.annotate(name, place, xytext=(5, -10), textcoords="offset points", fontsize=8)
+        offset = offsets[number % len(offsets)]
+        axis.annotate(name, place, xytext=offset, textcoords="offset points", fontsize=8)
+    axis.margins(x=0.12)
     axis.set_xlabel("mean steps per input")
     axis.set_ylabel("SI-SDRi (dB)")
     axis.grid(alpha=0.3)
@@ -95,6 +99,7 @@ def _quartiles(
     centre = groups["input_snr"].mean().to_numpy() + shift
     low, middle, high = (groups[column].quantile(q).to_numpy() for q in (0.25, 0.5, 0.75))
     colour, marker = STYLES[number % len(STYLES)]
+    axis.plot(centre, groups[column].mean().to_numpy(), ":", color=colour, lw=1)
     axis.errorbar(
         centre,
         middle,

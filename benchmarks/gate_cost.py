@@ -13,12 +13,13 @@ import itertools
 import json
 import statistics
 import time
+from pathlib import Path
 
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
 from asteroid_latref import GatedSudoRmRf
-from asteroid_latref.files import write_json
+from asteroid_latref.files import atomic_path, write_json
 from asteroid_latref.masknn.gate import Gate
 
 RATE, SECONDS, MAX_ITERS = 8000, 4, 4
@@ -45,6 +46,14 @@ class ScriptedGate(Gate):
         going = (self.left > 0).to(margin.dtype) + 0 * margin
         self.left = self.left[going.bool()] - 1
         return going
+
+
+def table(record):
+    lines = ["| | GFLOP | fastest (s) | median (s) |", "|---|---|---|---|"]
+    for name, flops in record["gigaflops"].items():
+        times = record["fastest"][name], record["seconds"][name][1]
+        lines.append(f"| {name} | {flops:.2f} | {times[0]:.2f} | {times[1]:.2f} |")
+    return "\n".join(lines)
 
 
 def main():
@@ -97,6 +106,8 @@ def main():
     record["ratio_of_fastest"] = fastest["gated"] / fastest["static"]
     if args.out:
         write_json(args.out, record)
+        with atomic_path(Path(args.out).with_suffix(".inc")) as tmp:
+            tmp.write_text(table(record) + "\n")
     print(json.dumps(record, indent=2))
 
 

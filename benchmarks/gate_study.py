@@ -112,14 +112,46 @@ def evaluate(args, conf):
         table.round(3).to_csv(tmp, index=False)
     with atomic_path(args.out / "gate.inc") as tmp:
         tmp.write_text(format_table(summaries) + "\n")
+    with atomic_path(args.out / "gate_kinds.inc") as tmp:
+        tmp.write_text(kinds_table(table) + "\n")
+    with atomic_path(args.out / "gate_worth.inc") as tmp:
+        tmp.write_text(worth_table(summaries, curves) + "\n")
     with atomic_path(args.out / "gate_long.inc") as tmp:
         tmp.write_text(long_table(record["long_file"]) + "\n")
-    middle = f"gated, {PENALTIES[1]} dB"
-    chosen = table[table["model"].isin([middle, "fixed 3", "fixed 4"])]
+    shown = [f"gated, {p} dB" for p in PENALTIES[1:]] + [f"fixed {n}" for n in FIXED]
+    chosen = table[table["model"].isin(shown)]
     snr_picture(args.images / "gate_by_snr.png", chosen)
     rows = {name: curve["bias"] for name, curve in curves.items()}
     curve_picture(args.images / "gate_curve.png", summaries, rows)
     print(format_table(summaries))
+
+
+def kinds_table(table):
+    """Mean steps and SI-SDRi by kind of noise, which the open corpus has in its file names."""
+    kinds = table["item"].str.removesuffix(".wav").str.split("_", n=3).str[3]
+    lines = ["| model | " + " | ".join(sorted(kinds.unique())) + " |"]
+    lines.append("|---" * (1 + kinds.nunique()) + "|")
+    for name in table["model"].unique():
+        rows = table[table["model"] == name]
+        means = rows.groupby(kinds[rows.index])[["n_steps", "si_sdr_imp"]].mean().sort_index()
+        cells = [f"{m.n_steps:.2f} steps, {m.si_sdr_imp:.2f} dB" for m in means.itertuples()]
+        lines.append(f"| {name} | " + " | ".join(cells) + " |")
+    return "\n".join(lines)
+
+
+def worth_table(summaries, curves):
+    """What telling inputs apart is worth: the gate against its own network, counts at random."""
+    lines = [
+        "| model | mean steps | SI-SDRi (dB) | counts at random (dB) | best counts (dB) |",
+        "|---" * 5 + "|",
+    ]
+    for name, curve in curves.items():
+        steps, quality = summaries[name]["mean_steps"], summaries[name]["si_sdr_imp"]
+        counts = [one["mean_steps"] for one in curve["fixed"]]
+        random = float(np.interp(steps, counts, [one["si_sdr_imp"] for one in curve["fixed"]]))
+        best = curve["oracle"]["si_sdr_imp"]
+        lines.append(f"| {name} | {steps:.2f} | {quality:.2f} | {random:.2f} | {best:.2f} |")
+    return "\n".join(lines)
 
 
 def long_table(rows):

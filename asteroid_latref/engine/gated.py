@@ -6,11 +6,13 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 import torch
 from pytorch_lightning.utilities import rank_zero_only
 from torch import Tensor
 
 from ..errors import LatrefError
+from ..files import atomic_path
 from ..losses import SlotPITLoss
 from ..models import GatedSudoRmRf, LatentRefinementModel
 from .conf import Conf, register_section
@@ -18,7 +20,7 @@ from .experiment import register_runner
 from .gate_start import fit_gate
 from .loaders import step_seed
 from .system import System
-from .train import BEST_MODEL, make_system, train_stage
+from .train import BEST_MODEL, HISTORY, make_system, train_stage
 
 PRETRAINED = "pretrained"
 JOINT = "joint"
@@ -152,6 +154,7 @@ def train_gated(
         fit_gate(model, train_set, loss_func, gate.penalty, gate.start_items)
     options = {"penalty": gate.penalty, "gate_lr_scale": gate.gate_lr / gate.lr}
     gated = _phase(model, second, datasets, exp_dir / JOINT, GatedSystem, **options)
+    _join_histories(exp_dir)
     train_baselines(fresh, conf, datasets, exp_dir)
     return gated
 
@@ -212,6 +215,19 @@ def _phase(
     # What a phase returns is in eval mode, and Lightning leaves it there.
     system = make_system(model.train(), conf, (data[0], data[1]), system_class, **options)
     return train_stage(system, conf.optim, conf.training, folder, resume=True)
+
+
+@rank_zero_only
+def _join_histories(exp_dir: Path) -> None:
+    """``history.csv`` of the experiment: that of the first phase, then that of the second."""
+    rows = pd.DataFrame()
+    for phase in (PRETRAINED, JOINT):
+        if (exp_dir / phase / HISTORY).exists():
+            more = pd.read_csv(exp_dir / phase / HISTORY).assign(phase=phase)
+            more["epoch"] += len(rows)
+            rows = pd.concat([rows, more])
+    with atomic_path(exp_dir / HISTORY) as tmp:
+        rows.to_csv(tmp, index=False)
 
 
 def _regroup(optimizer: torch.optim.Optimizer, gate: torch.nn.Module, scale: float) -> None:

@@ -110,6 +110,9 @@ def test_two_phases_and_the_baselines(straight):
     assert not (straight / "fixed2" / "pretrained").exists()
     histories = {d: pd.read_csv(straight / d / "history.csv") for d in ("pretrained", "joint")}
     assert [len(h) for h in histories.values()] == [1, 2]
+    whole = pd.read_csv(straight / "history.csv")
+    assert whole["epoch"].tolist() == [1, 2, 3]
+    assert whole["phase"].tolist() == ["pretrained", "joint", "joint"]
     assert histories["joint"]["lr"].tolist() == pytest.approx([3e-3, 1e-3])
     for column in ("steps", "val_steps"):
         assert histories["joint"][column].between(0, 2).all()
