@@ -42,7 +42,7 @@ class CorpusOptions:
     """
 
     sample_rate: int = 8000
-    n_tr: int = 400
+    n_tr: int = 1200
     n_cv: int = 100
     n_tt: int = 150
     seed: int = 0

@@ -22,7 +22,7 @@
 #                         json_dir/{tr,cv,tt}/{mix_clean,mix_both,mix_single,s1,s2,noise}.json, json_dir/{tr,cv,tt}/corpus.json
 #   --corpus_dir DIR      where stage 1 writes its mixtures, default data/open_corpus
 #   --cache_dir DIR       where the packages are kept, default ${XDG_CACHE_HOME:-~/.cache}/asteroid_latref
-#   --n_tr 400 --n_cv 100 --n_tt 150      mixtures per split (stage 1, open corpus and --speech_dir)
+#   --n_tr 1200 --n_cv 100 --n_tt 150      mixtures per split (stage 1, open corpus and --speech_dir)
 #   --seed 0              of the mixtures
 #   --python python       interpreter
 #
@@ -45,7 +45,7 @@ mode=min
 json_dir=
 corpus_dir=data/open_corpus
 cache_dir=
-n_tr=400
+n_tr=1200
 n_cv=100
 n_tt=150
 seed=0
