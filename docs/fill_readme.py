@@ -22,6 +22,7 @@ from asteroid_latref.files import atomic_path, write_json
 DOCS = Path(__file__).parent
 README = DOCS.parent / "README.md"
 RESULTS = DOCS / "results"
+NOT_RUN = "*Not run yet.*"
 PICTURE = DOCS / "images" / "demo.png"
 
 
@@ -38,6 +39,8 @@ def record(exp_dir, name):
 
 def demo_block(_):
     """The table that the demo ended with."""
+    if not (RESULTS / "demo.json").exists():
+        return NOT_RUN
     final = json.loads((RESULTS / "demo.json").read_text())
     conf, versions = final["conf"], final["versions"]
     how = (
@@ -58,6 +61,8 @@ def example_block(readme):
 
 def tests_block(_):
     """The last line of the test suite."""
+    if not (RESULTS / "tests.txt").exists():
+        return NOT_RUN
     return f"```text\n{(RESULTS / 'tests.txt').read_text().strip()}\n```"
 
 
