@@ -105,15 +105,13 @@ class OverlapAddDecoder(nn.Module):
             return self._from_pieces(MaskedProduct.apply(masks, tf_rep, self.weight, self.joint))
         if not follows_shapes():
             return self(masks.mul_(tf_rep.unsqueeze(1)))
-        # A compiler lays a product out as it is written: here as the next one wants it.
-        if self.joint:
-            # (batch, n_filters, frames) -> (batch, n_src * n_filters, frames) -> (.., n_src, ..)
-            features = tf_rep.repeat(1, masks.shape[1], 1)
-            masked = (masks.flatten(1, 2) * features).unflatten(1, masks.shape[1:3])
-        else:
-            # (batch, n_src, n_filters, frames) -> (batch, n_filters, frames, n_src) and back
-            masked = (masks.permute(0, 2, 3, 1) * tf_rep.unsqueeze(-1)).permute(0, 3, 1, 2)
-        return self(masked)
+        # A compiler lays the product out as it is written: here as the convolution wants it.
+        if self.joint:  # (batch, n_src * n_filters, 1, frames)
+            features = tf_rep.unsqueeze(2).repeat(1, masks.shape[1], 1, 1)
+        else:  # (batch, n_filters, frames, 1)
+            features = tf_rep.unsqueeze(-1)
+        masked = arranged(masks, self.joint) * features
+        return self._from_pieces(convolved(masked, self.weight, self.joint))
 
     def _from_pieces(self, pieces: torch.Tensor) -> torch.Tensor:
         # (batch, n_src, kernel_size, frames) -> (batch, n_src, time)
@@ -163,17 +161,28 @@ def synthesis_product(masked: torch.Tensor, weight: torch.Tensor, joint: bool) -
     Returns:
         ``(batch, n_src, kernel_size, frames)``.
     """
+    return convolved(arranged(masked, joint), weight, joint)
+
+
+def arranged(masked: torch.Tensor, joint: bool) -> torch.Tensor:
+    """``(batch, n_src, n_filters, frames)`` with what a filter reads in the second dimension."""
+    if joint:
+        return masked.flatten(1, 2).unsqueeze(2)  # (batch, n_src * n_filters, 1, frames)
+    return masked.permute(0, 2, 3, 1)  # (batch, n_filters, frames, n_src)
+
+
+def convolved(masked: torch.Tensor, weight: torch.Tensor, joint: bool) -> torch.Tensor:
+    """The product of :func:`synthesis_product`, of :func:`arranged` masked features."""
     n_in, n_out, kernel_size = weight.shape
     # (n_in, n_out, kernel_size) -> (n_out * kernel_size, n_in, 1, 1), laid out by columns: the
     # strides of a single example do not tell its layout, so those of the weight have to.
     product = weight.permute(1, 2, 0).contiguous().view(-1, 1, 1, n_in).permute(0, 3, 1, 2)
-    if not joint:
-        # (batch, n_src, n_filters, frames) -> (batch, n_filters, frames, n_src) -> kernel_size
-        return F.conv2d(masked.permute(0, 2, 3, 1), product).permute(0, 3, 1, 2)
-    # (batch, n_src, n_filters, frames) -> (batch, n_src * n_filters, 1, frames)
-    pieces = F.conv2d(masked.flatten(1, 2).unsqueeze(2), product)
-    # (batch, n_src * kernel_size, 1, frames) -> (batch, n_src, kernel_size, frames)
-    return pieces.squeeze(2).unflatten(1, (n_out, kernel_size))
+    pieces = F.conv2d(masked, product)
+    if joint:
+        # (batch, n_src * kernel_size, 1, frames) -> (batch, n_src, kernel_size, frames)
+        return pieces.squeeze(2).unflatten(1, (n_out, kernel_size))
+    # (batch, kernel_size, frames, n_src) -> (batch, n_src, kernel_size, frames)
+    return pieces.permute(0, 3, 1, 2)
 
 
 def overlap_add(pieces: torch.Tensor, stride: int) -> torch.Tensor:
