@@ -1,4 +1,4 @@
-"""The gate at three prices against fixed iterations, at equal epochs: JSON, CSV, table, pictures.
+"""The gate at four prices against fixed iterations, at equal epochs: JSON, CSV, table, pictures.
 
     python -m benchmarks.gate_study --json_dir egs/wham/data/wav8k/min --exp_dir exp/gate
 
@@ -33,7 +33,7 @@ from asteroid_latref.separate import SeparateOptions, separate_array
 
 CONF = Path(__file__).parents[1] / "egs/wham/local/conf/demo_gated.yml"
 SMALLER = "--segment 1.2 --bn_chan 32 --hid_chan 96 --n_filters 64 --gate_kernel 400"
-PENALTIES = (0.05, 0.2, 0.6)
+PENALTIES = (0.05, 0.1, 0.2, 0.6)
 RUNS = {str(p): {"penalty": p} for p in PENALTIES}
 RUNS["unfitted"] = {"penalty": 0.2, "start_items": 0, "start_margin": 2.0, "gate_lr": 2e-4}
 FIXED = (3, 4)
@@ -118,7 +118,7 @@ def evaluate(args, conf):
         tmp.write_text(worth_table(summaries, curves) + "\n")
     with atomic_path(args.out / "gate_long.inc") as tmp:
         tmp.write_text(long_table(record["long_file"]) + "\n")
-    shown = [f"gated, {p} dB" for p in PENALTIES[1:]] + [f"fixed {n}" for n in FIXED]
+    shown = [f"gated, {p} dB" for p in PENALTIES[2:]] + [f"fixed {n}" for n in FIXED]
     chosen = table[table["model"].isin(shown)]
     snr_picture(args.images / "gate_by_snr.png", chosen)
     rows = {name: curve["bias"] for name, curve in curves.items()}
