@@ -71,12 +71,14 @@ def curve_picture(
     points = sorted((one["mean_steps"], one["si_sdr_imp"]) for one in fixed.values())
     if points:
         axis.plot(*zip(*points, strict=True), "s--", color="#555555", label="fixed iterations")
-    offsets = ((6, -12), (6, 8), (-30, 10), (-30, -22))
-    for number, (name, one) in enumerate(models.items()):
+    last = -1.0
+    for name, one in sorted(models.items(), key=lambda item: item[1]["mean_steps"]):
         place = (one["mean_steps"], one["si_sdr_imp"])
+        offset = (-8, -20)  # below; gated models above, unless the one before is there
         if name not in fixed:
             axis.plot(*place, "o", color="#c0392b", zorder=3)
-        offset = offsets[number % len(offsets)]
+            offset = (6, -14) if place[0] - last < 0.3 else (-36, 9)
+            last = place[0]
         axis.annotate(name, place, xytext=offset, textcoords="offset points", fontsize=8)
     axis.margins(x=0.12)
     axis.set_xlabel("mean steps per input")
