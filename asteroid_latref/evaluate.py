@@ -72,18 +72,12 @@ def evaluate(
         mixture, targets = dataset[index]
         seconds += len(mixture) / dataset.sample_rate
         exits = separated(model, mixture, targets, dataset.n_speech)
-        item_rows = [
-            {
-                "item": str(dataset.path(index)),
-                "n_blocks": n_blocks,
-                **_metrics(mixture, targets, est, dataset, metrics),
-            }
-            for n_blocks, est in zip(model.exit_blocks, exits, strict=True)
-        ]
-        rows += item_rows
+        for n_blocks, est in zip(model.exit_blocks, exits, strict=True):
+            where = {"item": str(dataset.path(index)), "n_blocks": n_blocks}
+            rows.append(where | _metrics(mixture, targets, est, dataset, metrics))
         if index in kept:
             folder = out_dir / "examples" / f"ex_{index:04d}"
-            _write_example(folder, dataset, mixture, targets, exits[-1], item_rows[-1])
+            _write_example(folder, dataset, mixture, targets, exits[-1], rows[-1])
     table = pd.DataFrame(rows)
     with atomic_path(out_dir / ALL_ROWS) as tmp:
         table.to_csv(tmp, index=False)

@@ -187,21 +187,14 @@ def separate_file(
             meter = _separate_to(store, run, recording, progress)
         gains, orders = meter.gains(), meter.orders(n_speech)
         scale = meter.peak_scale(gains)
-        write_sources(
-            outputs,
-            _scaled(store.blocks(), gains * scale, orders),
-            recording.rate,
-            recording.source_rate,
-            recording.source_frames,
-            recording.subtype,
-        )
+        rates = recording.rate, recording.source_rate
+        blocks = _scaled(store.blocks(), gains * scale, orders)
+        write_sources(outputs, blocks, *rates, recording.source_frames, recording.subtype)
     finally:
         store.close()
     elapsed = time.perf_counter() - began
     steps = [s for window in run.steps for s in window]
-    notes = [recording.note] if recording.note else []
-    if scale < 1:
-        notes.append(f"all outputs scaled by {scale:.3f} so that none clips")
+    clipped = f"all outputs scaled by {scale:.3f} so that none clips" if scale < 1 else ""
     return replace(
         summary,
         seconds=recording.seconds,
@@ -213,7 +206,7 @@ def separate_file(
         gains=np.take_along_axis(gains, orders, axis=1).tolist(),
         steps=run.steps,
         mean_steps=float(np.mean(steps)) if steps else None,
-        note=", ".join(notes),
+        note=", ".join(filter(None, [recording.note, clipped])),
     )
 
 
