@@ -75,20 +75,20 @@ def quality_picture(path: str | os.PathLike[str], curves: Mapping[str, Sequence[
         path: the PNG to write.
         curves: label -> rows of :func:`exit_rows`; seven at most.
     """
-    figure = Figure(figsize=(6, 3.4 + 0.2 * len(curves)), layout="constrained")
+    figure = Figure(figsize=(6.5, 3.4 + 0.2 * len(curves)), layout="constrained")
     axis = figure.subplots()
     for colour, (label, rows) in zip(COLOURS, curves.items(), strict=False):
-        costs = [row["macs_per_second"] / 1e9 for row in rows]
+        costs = [row["macs_per_second"] / 1e6 for row in rows]
         axis.plot(costs, [row["si_sdr_imp"] for row in rows], "o-", color=colour, label=label)
         for cost, row in zip(costs, rows, strict=True):
             place = {"textcoords": "offset points", "xytext": (4, -11), "fontsize": 8}
             axis.annotate(str(row["n_blocks"]), (cost, row["si_sdr_imp"]), **place)
-    axis.set_xlabel("multiply-accumulates per second of sound (10⁹)")
+    axis.set_xlabel("multiply-accumulates per second of sound (millions)")
     axis.set_ylabel("SI-SDRi (dB)")
     axis.set_title("quality against cost; the numbers are blocks", fontsize=9, loc="left")
     axis.grid(alpha=0.3)
     if len(curves) > 1:
-        figure.legend(loc="outside lower center", ncols=2, frameon=False, fontsize=8)
+        figure.legend(loc="outside lower center", ncols=2, frameon=False, fontsize=7)
     with atomic_path(path) as tmp:
         figure.savefig(tmp, dpi=90)
 
