@@ -1,7 +1,6 @@
 """Memory that a process frees and soon asks for again: kept, instead of returned every time."""
 
 import ctypes
-import os
 import sys
 
 M_TRIM_THRESHOLD, M_MMAP_MAX = -1, -4
@@ -15,8 +14,7 @@ def keep_freed_memory() -> bool:
     system clears new memory page by page when it is touched: for sounds longer than a few seconds
     that takes longer than the network does. The process then holds on to its peak memory.
 
-    Only Linux with glibc has this setting; elsewhere nothing happens. Call it before the first
-    tensor is made: then Linux is asked for large pages too, which are set up faster.
+    Only Linux with glibc has this setting; elsewhere nothing happens.
 
     Returns:
         Whether it took effect.
@@ -25,7 +23,6 @@ def keep_freed_memory() -> bool:
         >>> keep_freed_memory() == sys.platform.startswith("linux")
         True
     """
-    os.environ.setdefault("THP_MEM_ALLOC_ENABLE", "1")
     if not sys.platform.startswith("linux"):
         return False
     try:

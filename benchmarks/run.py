@@ -3,9 +3,10 @@
     python -m benchmarks.run [--quick] [--device cuda] [--threads 2]
 
 Every section runs in a process of its own, contestants in turns. The timings are taken twice: as
-the C library manages memory by default, and with ``keep_freed_memory()``; both apply to all
-contestants alike. Writes ``docs/results/performance.json``, from which ``benchmarks.speed_pages``
-makes the tables and pictures of the page on performance.
+the C library manages memory by default, and with ``keep_freed_memory()`` and large pages
+(``THP_MEM_ALLOC_ENABLE=1``); both apply to all contestants alike. Writes
+``docs/results/performance.json``, from which ``benchmarks.speed_pages`` makes the tables and
+pictures of the page on performance.
 """
 
 import argparse
@@ -52,7 +53,7 @@ def measure(args):
         "default": {s: in_child(s, flags) for s in ("inference", "training")},
         "kept": {s: in_child(s, kept) for s in ("inference", "training")},
     }
-    for section in ("others", "length", "iterations", "choices"):
+    for section in ("others", "length", "iterations", "choices", "hour"):
         found[section] = in_child(section, kept)
     found["saved_bytes"] = in_child("saved_bytes", flags)
     if args.device == "cpu":

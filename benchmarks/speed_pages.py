@@ -7,7 +7,7 @@ from asteroid_latref.files import atomic_path
 
 DOCS = Path(__file__).parents[1] / "docs"
 MIB = 2**20
-SETTINGS = {"default": "default allocator", "kept": "freed memory kept"}
+SETTINGS = {"default": "default allocator", "kept": "memory kept"}
 
 
 def summary(found):
@@ -143,6 +143,15 @@ def length_table(found):
     return lines
 
 
+def hour_line(found):
+    hour = found["hour"]
+    return [
+        f"{hour['seconds'] / 60:.0f} minutes from file to files, in {hour['windows']} windows of "
+        f"{hour['window_seconds']:g} s: {hour['elapsed']:.0f} s, the process at its peak "
+        f"{hour['peak_rss'] / MIB:.0f} MiB, Python and PyTorch included."
+    ]
+
+
 def circumstances_line(found):
     c = found["circumstances"]
     return (
@@ -160,6 +169,7 @@ TABLES = {
     "iterations": iterations_table,
     "choices": choices_table,
     "length": length_table,
+    "hour": hour_line,
 }
 
 

@@ -5,18 +5,22 @@
 
 import argparse
 import json
+import os
 import resource
 import subprocess
 import sys
 import tempfile
 from pathlib import Path
 
+import numpy as np
 import torch
 
+from asteroid_latref.audio import write_audio
 from asteroid_latref.files import write_json
 from asteroid_latref.memory import keep_freed_memory
 from asteroid_latref.profile import count_macs
 from asteroid_latref.saved import saved_for_backward
+from asteroid_latref.separate import SeparateOptions, separate_file
 
 from .speed_models import RATE, Floor, joint_network, other_networks, same_network
 from .speed_timing import in_turns, training_step
@@ -175,6 +179,19 @@ def peak(args):
     return {"beyond_import": {case: rss - base for case, rss in found.items()}, "import": base}
 
 
+def hour(args):
+    """An hour of noise from file to files, in windows: time and memory of the process."""
+    seconds = 60 if args.quick else 3600
+    model = same_network(device=args.device)[1].eval()
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "long.wav"
+        noise = 0.1 * np.random.default_rng(0).standard_normal(seconds * RATE, dtype=np.float32)
+        write_audio(path, noise, RATE)
+        done = separate_file(model, path, options=SeparateOptions())
+    found = {"seconds": seconds, "elapsed": done.elapsed, "peak_rss": peak_rss()}
+    return found | {"windows": done.windows, "window_seconds": SeparateOptions().window}
+
+
 def peak_of(case):
     if case != "nothing":
         what, who, seconds = case.split()
@@ -196,7 +213,7 @@ def peak_rss():
 
 SECTIONS = {
     f.__name__: f
-    for f in (inference, others, training, saved_bytes, length, iterations, choices, peak)
+    for f in (inference, others, training, saved_bytes, length, iterations, choices, peak, hour)
 }
 
 
@@ -205,7 +222,9 @@ def in_child(section, flags):
     with tempfile.TemporaryDirectory() as folder:
         out = Path(folder) / "found.json"
         command = [sys.executable, "-W", "ignore", "-m", __spec__.name, section, str(out), *flags]
-        subprocess.run(command, check=True)
+        # PyTorch reads this one when it starts: large pages, whose tables stay small.
+        pages = {"THP_MEM_ALLOC_ENABLE": "1"} if "--keep_memory" in flags else {}
+        subprocess.run(command, check=True, env=os.environ | pages)
         return json.loads(out.read_text())
 
 
