@@ -1,8 +1,12 @@
 """The gate: per example, refine once more or stop."""
 
+from typing import cast
+
 import torch
 from asteroid.utils.torch_utils import script_if_tracing
 from torch import nn
+
+from .layout import follows_shapes
 
 
 class Gate(nn.Module):
@@ -54,8 +58,13 @@ class Gate(nn.Module):
 
     def margin(self, latent: torch.Tensor) -> torch.Tensor:
         """Logit of "refine" minus that of "stop", plus the bias: ``(batch,)``."""
-        # (batch, bn_chan, frames) -> (batch, 2, frames) -> (batch, 2, kernel_size)
-        window = mean_window(self.reduce(latent), self.judge.kernel_size[0])
+        conv, prelu = cast(nn.Conv1d, self.reduce[0]), self.reduce[1]
+        # A product, in any layout: oneDNN would reorder the whole latent for two channels.
+        reduced = prelu(conv.weight[..., 0] @ latent + cast(nn.Parameter, conv.bias)[:, None])
+        # (batch, 2, frames) -> (batch, 2, kernel_size)
+        size = self.judge.kernel_size[0]
+        whole = not follows_shapes() and reduced.shape[-1] == size
+        window = reduced if whole else mean_window(reduced, size)
         refine, stop = self.judge(window).squeeze(-1).unbind(1)  # (batch,) each
         return refine - stop + self.bias
 
