@@ -6,12 +6,10 @@ from collections.abc import Sequence
 
 from . import __version__
 from .commands import convert, evaluate, profile, separate, upload
-from .errors import LatrefError
+from .errors import one_line_errors
 from .memory import keep_freed_memory
 
 COMMANDS = (separate, evaluate, profile, convert, upload)
-
-INTERRUPTED = 130
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -28,18 +26,13 @@ def build_parser() -> argparse.ArgumentParser:
     return parser
 
 
+@one_line_errors
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs a command; returns 0, 1 (part of a batch failed) or 2 (nothing done)."""
     args = build_parser().parse_args(argv)
     keep_freed_memory()
     try:
         code: int = args.run(args)
-    except LatrefError as err:
-        print(f"error: {err}", file=sys.stderr)
-        return 2
-    except KeyboardInterrupt:
-        print("error: interrupted; nothing unfinished was kept", file=sys.stderr)
-        return INTERRUPTED
     except BrokenPipeError:  # the reader of our output, `head` for one, has enough
         sys.stderr.close()
         return 1

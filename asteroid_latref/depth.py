@@ -3,7 +3,6 @@
 import argparse
 import json
 import os
-import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -13,7 +12,7 @@ from matplotlib.figure import Figure
 from .data.wham import WhamDataset
 from .engine.stages import FINETUNE
 from .engine.train import BEST_MODEL
-from .errors import LatrefError
+from .errors import LatrefError, one_line_errors
 from .evaluate import FINAL, evaluate, load_experiment
 from .files import atomic_path, write_json
 from .models import LatentRefinementModel
@@ -153,17 +152,14 @@ def report(exp_dir: Path, test_dir: Path | None = None, repeats: int = 5) -> Row
     return found
 
 
+@one_line_errors
 def main(argv: Sequence[str] | None = None) -> int:
     """``depth.py --exp_dir exp/bloom_convtasnet --test_dir DIR``: after ``eval.py``."""
     parser = argparse.ArgumentParser(description=main.__doc__, allow_abbrev=False)
     parser.add_argument("--exp_dir", required=True, type=Path, help="folder of the experiment")
     parser.add_argument("--test_dir", type=Path, help="manifests of the test set (stage 2)")
     args = parser.parse_args(argv)
-    try:
-        found = report(args.exp_dir, args.test_dir)
-    except LatrefError as err:
-        print(f"error: {err}", file=sys.stderr)
-        return 2
+    found = report(args.exp_dir, args.test_dir)
     print(f"\n{format_table(found)}\n\nwritten: {args.exp_dir / DEPTH}, {PICTURE}")
     return 0
 

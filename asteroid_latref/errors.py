@@ -1,4 +1,13 @@
-"""The one exception that is meant to be read by a person."""
+"""The one exception that is meant to be read by a person, and how a command says it."""
+
+import functools
+import sys
+from collections.abc import Callable
+from typing import ParamSpec, TypeVar
+
+P = ParamSpec("P")
+Status = TypeVar("Status", bound=int | None)
+INTERRUPTED = 130
 
 
 class LatrefError(ValueError):
@@ -12,3 +21,30 @@ class LatrefError(ValueError):
         if message.startswith("Caught LatrefError"):
             message = message.rstrip().rpartition("LatrefError: ")[2]
         super().__init__(message)
+
+
+def one_line_errors(main: Callable[P, Status]) -> Callable[P, Status | int]:
+    """Makes ``main``, which returns an exit status, end a :class:`LatrefError` as one line and 2.
+
+    Ctrl-C is one line and 130, as shells have it.
+
+    Examples:
+        >>> @one_line_errors
+        ... def main() -> int:
+        ...     raise LatrefError("talk.wav: no such file")
+        >>> main()
+        2
+    """
+
+    @functools.wraps(main)
+    def run(*args: P.args, **kwargs: P.kwargs) -> Status | int:
+        try:
+            return main(*args, **kwargs)
+        except LatrefError as err:
+            print(f"error: {err}", file=sys.stderr)
+            return 2
+        except KeyboardInterrupt:
+            print("error: interrupted; nothing half-written was kept", file=sys.stderr)
+            return INTERRUPTED
+
+    return run

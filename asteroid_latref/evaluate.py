@@ -2,7 +2,6 @@
 
 import argparse
 import platform
-import sys
 from collections.abc import Sequence
 from importlib import metadata
 from pathlib import Path
@@ -17,7 +16,7 @@ from tqdm import tqdm
 from ._version import __version__
 from .audio import write_audio
 from .data.wham import WhamDataset, get_task
-from .errors import LatrefError
+from .errors import LatrefError, one_line_errors
 from .experiment import FINAL, HISTORY, load_experiment
 from .files import atomic_path, write_json
 from .losses import SlotPITLoss
@@ -125,6 +124,7 @@ def format_table(final: dict[str, Any]) -> str:
     return "\n".join(lines)
 
 
+@one_line_errors
 def main(argv: Sequence[str] | None = None) -> int:
     """``eval.py --exp_dir exp/tag --test_dir data/wav8k/min/tt``: evaluates the best model."""
     parser = argparse.ArgumentParser(description=main.__doc__, allow_abbrev=False)
@@ -135,20 +135,16 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--n_items", type=int, default=None, help="stop after that many")
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
     args = parser.parse_args(argv)
-    try:
-        exp_dir = Path(args.exp_dir)
-        model, conf = load_experiment(exp_dir)
-        task, rate = conf["data"]["task"], conf["data"]["sample_rate"]
-        dataset = WhamDataset(args.test_dir, task, rate, segment=None)
-        metrics = ALL_METRICS if args.metrics == "all" else args.metrics.split(",")
-        final = evaluate(
-            model, dataset, exp_dir, metrics, args.n_examples, args.n_items, args.device, conf
-        )
-        if (exp_dir / HISTORY).exists():
-            loss_picture(exp_dir / "loss.png", exp_dir / HISTORY)
-    except LatrefError as err:
-        print(f"error: {err}", file=sys.stderr)
-        return 2
+    exp_dir = Path(args.exp_dir)
+    model, conf = load_experiment(exp_dir)
+    task, rate = conf["data"]["task"], conf["data"]["sample_rate"]
+    dataset = WhamDataset(args.test_dir, task, rate, segment=None)
+    metrics = ALL_METRICS if args.metrics == "all" else args.metrics.split(",")
+    final = evaluate(
+        model, dataset, exp_dir, metrics, args.n_examples, args.n_items, args.device, conf
+    )
+    if (exp_dir / HISTORY).exists():
+        loss_picture(exp_dir / "loss.png", exp_dir / HISTORY)
     print(f"\n{format_table(final)}\n\nwritten: {exp_dir / FINAL}, {ALL_ROWS}, examples/, loss.png")
     return 0
 

@@ -1,7 +1,6 @@
 """What a gate does with a test set: steps and quality of every input, beside fixed iterations."""
 
 import argparse
-import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -13,7 +12,7 @@ from torch import Tensor
 from tqdm import tqdm
 
 from .data.wham import WhamDataset
-from .errors import LatrefError
+from .errors import LatrefError, one_line_errors
 from .evaluate import load_experiment
 from .files import atomic_path, write_json
 from .gating_pictures import curve_picture, snr_picture
@@ -232,6 +231,7 @@ def format_table(models: Mapping[str, Mapping[str, Any]]) -> str:
     return "\n".join(lines)
 
 
+@one_line_errors
 def main(argv: Sequence[str] | None = None) -> int:
     """``gating.py --exp_dir exp/gated --test_dir data/wav8k/min/tt``: gated against fixed."""
     parser = argparse.ArgumentParser(description=main.__doc__, allow_abbrev=False)
@@ -239,20 +239,16 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--test_dir", required=True, help="manifests of the test set (stage 2)")
     parser.add_argument("--n_items", type=int, default=None, help="stop after that many")
     args = parser.parse_args(argv)
-    try:
-        exp_dir = Path(args.exp_dir)
-        model, conf = load_experiment(exp_dir)
-        if not isinstance(model, GatedSudoRmRf):
-            raise LatrefError(f"{exp_dir}: holds a {type(model).__name__}, which has no gate")
-        models: dict[str, LatentRefinementModel] = {"gated": model}
-        for path in sorted(exp_dir.glob("fixed*/joint/best_model.pth")):
-            name = path.parts[-3].replace("fixed", "fixed ")
-            models[name] = LatentRefinementModel.from_pretrained(str(path))
-        data = conf["data"]
-        dataset = WhamDataset(args.test_dir, data["task"], data["sample_rate"], segment=None)
-        summary = report(models, dataset, exp_dir, args.n_items)
-    except LatrefError as err:
-        print(f"error: {err}", file=sys.stderr)
-        return 2
+    exp_dir = Path(args.exp_dir)
+    model, conf = load_experiment(exp_dir)
+    if not isinstance(model, GatedSudoRmRf):
+        raise LatrefError(f"{exp_dir}: holds a {type(model).__name__}, which has no gate")
+    models: dict[str, LatentRefinementModel] = {"gated": model}
+    for path in sorted(exp_dir.glob("fixed*/joint/best_model.pth")):
+        name = path.parts[-3].replace("fixed", "fixed ")
+        models[name] = LatentRefinementModel.from_pretrained(str(path))
+    data = conf["data"]
+    dataset = WhamDataset(args.test_dir, data["task"], data["sample_rate"], segment=None)
+    summary = report(models, dataset, exp_dir, args.n_items)
     print(f"\n{format_table(summary['models'])}\n\nwritten: {exp_dir / SUMMARY}, {ROWS}, pictures")
     return 0

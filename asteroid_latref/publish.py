@@ -4,7 +4,6 @@ import argparse
 import contextlib
 import io
 import json
-import sys
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
@@ -12,7 +11,7 @@ from pathlib import Path
 import torch
 from asteroid.models.publisher import save_publishable
 
-from .errors import LatrefError
+from .errors import LatrefError, one_line_errors
 from .experiment import BEST_MODEL, FINAL, load_experiment
 from .files import atomic_path
 from .models import LatentRefinementModel
@@ -58,16 +57,13 @@ def publish(exp_dir: str | Path, publish_dir: str | Path | None = None) -> Path:
     return path
 
 
+@one_line_errors
 def main(argv: Sequence[str] | None = None) -> int:
     """``publish.py --exp_dir exp/tag [--publish_dir DIR]``: makes the folder to share."""
     parser = argparse.ArgumentParser(description=main.__doc__, allow_abbrev=False)
     parser.add_argument("--exp_dir", required=True, help="trained and evaluated experiment")
     parser.add_argument("--publish_dir", default=None, help="default: EXP_DIR/publish_dir")
     args = parser.parse_args(argv)
-    try:
-        path = publish(args.exp_dir, args.publish_dir)
-    except LatrefError as err:
-        print(f"error: {err}", file=sys.stderr)
-        return 2
+    path = publish(args.exp_dir, args.publish_dir)
     print(f"written: {path} (tensors and plain values; loads with PyTorch's safe loader)")
     return 0

@@ -2,7 +2,6 @@
 
 import argparse
 import logging
-import sys
 import warnings
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -12,7 +11,7 @@ import pytorch_lightning as pl
 import yaml
 from pytorch_lightning.utilities import rank_zero_only
 
-from ..errors import LatrefError
+from ..errors import LatrefError, one_line_errors
 from ..experiment import BEST_MODEL, CONF
 from ..files import atomic_path, write_error
 from ..models import LatentRefinementModel
@@ -82,6 +81,7 @@ def train_experiment(conf: Conf, exp_dir: str | Path, resume: bool = False) -> b
     return True
 
 
+@one_line_errors
 def main(argv: Sequence[str] | None = None) -> int:
     """``train.py --conf conf.yml --exp_dir exp/tag [--resume true] [--key value ...]``."""
     parser = argparse.ArgumentParser(description=main.__doc__, allow_abbrev=False)
@@ -94,13 +94,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         conf = load_conf(args.conf, overrides)
         if not train_experiment(conf, args.exp_dir, args.resume == "true"):
             print(f"{args.exp_dir}: trained already; remove it to train again")
-    except LatrefError as err:
-        print(f"error: {err}", file=sys.stderr)
-        return 2
     except OSError as err:
         # Everything that is read is checked where it is read, so this is Lightning writing a log.
-        print(f"error: {write_error(err.filename or args.exp_dir, err)}", file=sys.stderr)
-        return 2
+        raise write_error(err.filename or args.exp_dir, err) from err
     return 0
 
 

@@ -3,15 +3,8 @@
 import sys
 from collections.abc import Callable
 
-from asteroid_latref.errors import LatrefError
+from asteroid_latref.errors import one_line_errors
 
 
 def command(main: Callable[[], None]) -> None:
-    try:
-        main()
-    except LatrefError as err:
-        print(f"error: {err}", file=sys.stderr)
-        sys.exit(2)
-    except KeyboardInterrupt:
-        print("error: interrupted; run again to continue", file=sys.stderr)
-        sys.exit(130)
+    sys.exit(one_line_errors(main)())
