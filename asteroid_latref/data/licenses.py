@@ -10,6 +10,9 @@ from ..errors import LatrefError
 #: Written beside the mixtures and copied beside the manifests.
 CORPUS_FILE = "corpus.json"
 
+#: Folder beside it, of the recordings to mix anew in training.
+POOL = "pool"
+
 #: Read from the folders that are mixed.
 LICENSES_FILE = "licenses.json"
 

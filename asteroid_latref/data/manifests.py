@@ -9,7 +9,7 @@ from ..audio import audio_info
 from ..errors import LatrefError
 from ..files import write_json
 from .layout import FOLDERS, SPLITS
-from .licenses import CORPUS_FILE, read_corpus_file
+from .licenses import CORPUS_FILE, POOL, read_corpus_file
 
 
 def write_manifests(
@@ -64,7 +64,8 @@ def write_manifests(
             if corpus is None:
                 credits.unlink(missing_ok=True)
             else:
-                write_json(credits, corpus)
+                pool = Path(corpus_dir, POOL).resolve()  # type: ignore[arg-type]
+                write_json(credits, {**corpus, "pool": str(pool)} if pool.is_dir() else corpus)
     return {split: len(wavs[split, "mix_both"]) for split in SPLITS}
 
 

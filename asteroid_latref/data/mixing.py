@@ -31,12 +31,17 @@ def mix(
     signals = {"s1": s1, "s2": s2, "noise": noise}
     scaled = {}
     for name, wav in signals.items():
-        rms = float(np.sqrt(np.square(wav, dtype=np.float64).mean()))
-        scaled[name] = wav.astype(np.float64) * (32768.0 * 10 ** (levels[name] / 20) / rms)
+        scaled[name] = 32768.0 * at_level(wav.astype(np.float64), levels[name])
     peak = max(float(np.abs(wav).max()) for wav in (*scaled.values(), *_sums(scaled).values()))
     gain = min(1.0, _PEAK / peak)
     quantised = {name: np.round(wav * gain).astype(np.int32) for name, wav in scaled.items()}
     return {name: wav.astype(np.int16) for name, wav in {**_sums(quantised), **quantised}.items()}
+
+
+def at_level(wav: np.ndarray, level_db: float) -> np.ndarray:
+    """``wav`` with that level relative to full scale; it must not be silent."""
+    rms = float(np.sqrt(np.square(wav, dtype=np.float64).mean()))
+    return wav * (10 ** (level_db / 20) / rms)
 
 
 def _sums(signals: dict[str, np.ndarray]) -> dict[str, np.ndarray]:

@@ -44,9 +44,36 @@ class Recording:
             start = int(rng.integers(first, last - needed + 1))
             wav = read_mono(self.path, sample_rate, start, start + needed)
             wav = np.resize(wav, length)
-            if np.sqrt(np.square(wav).mean()) > _AUDIBLE:
+            if is_audible(wav):
                 return wav
         raise LatrefError(f"{self.path}: silent; remove it from the noise recordings")
+
+
+def random_stretch(wav: np.ndarray, length: int, rng: np.random.Generator) -> np.ndarray:
+    """A random stretch of a recording that can be heard; too short, it is repeated.
+
+    Args:
+        wav: int16 ``(time,)``.
+        length: in samples.
+        rng: draws the place.
+
+    Returns:
+        float32 ``(length,)``, full scale at 1.
+
+    Raises:
+        LatrefError: nothing can be heard.
+    """
+    for _ in range(_TRIES):
+        start = int(rng.integers(max(len(wav) - length, 0) + 1))
+        part = np.resize(wav[start : start + length].astype(np.float32) / 32768, length)
+        if is_audible(part):
+            return part
+    raise LatrefError("a noise recording is silent; remove it and mix the corpus anew")
+
+
+def is_audible(wav: np.ndarray) -> bool:
+    """Whether there is more than silence in ``wav``, full scale at 1."""
+    return bool(np.sqrt(np.square(wav).mean()) > _AUDIBLE)
 
 
 def find_recordings(folder: str | os.PathLike[str]) -> list[Recording]:

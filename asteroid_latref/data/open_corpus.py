@@ -1,24 +1,31 @@
 """Builds a corpus in WHAM!'s layout from any folder of speakers and any folder of noise."""
 
-import hashlib
-import json
 import os
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from tqdm import tqdm
 
-from ..audio import list_audio, write_audio
+from ..audio import write_audio
 from ..errors import LatrefError
 from ..files import write_json
+from .identity import identity, is_finished
 from .layout import FOLDERS, SPLITS, wav_folder
-from .licenses import CORPUS_FILE, read_licenses
+from .licenses import CORPUS_FILE, POOL, read_licenses
 from .mixing import mix
 from .noises import KINDS, Recording, babble, long_term_spectrum, shaped_noise
-from .splits import SpeechSplit, find_split_speakers, load_speech, split_recordings
+from .pool import write_pool
+from .splits import (
+    Folders,
+    SpeechSplit,
+    each,
+    find_split_speakers,
+    load_speech,
+    split_recordings,
+)
 from .voices import Piece, Stream, Voice
 
 _FORMAT = 1  # raised when the same options would give other mixtures
@@ -39,6 +46,8 @@ class CorpusOptions:
         seconds: shortest and longest mixture.
         second_db: how far the second speaker lies below the first, from and to.
         snr_db: first speaker over noise, from and to. WHAM!'s own range is the default.
+        pool_hours: of training speech to keep beside the mixtures, with all training noise, for
+            mixing anew in every epoch (:class:`~asteroid_latref.data.dynamic.DynamicMixtures`).
     """
 
     sample_rate: int = 8000
@@ -50,6 +59,7 @@ class CorpusOptions:
     seconds: tuple[float, float] = (4.0, 8.0)
     second_db: tuple[float, float] = (0.0, 5.0)
     snr_db: tuple[float, float] = (-6.0, 3.0)
+    pool_hours: float = 0.0
 
     def check(self) -> None:
         """Raises LatrefError for values that make no corpus."""
@@ -88,8 +98,8 @@ class Item:
 
 def build_corpus(
     out_dir: str | os.PathLike[str],
-    speech_dir: str | os.PathLike[str],
-    noise_dir: str | os.PathLike[str],
+    speech_dir: Folders,
+    noise_dir: Folders,
     options: CorpusOptions | None = None,
     name: str = "OpenCorpus",
     progress: bool = True,
@@ -104,8 +114,8 @@ def build_corpus(
 
     Args:
         out_dir: where the corpus goes.
-        speech_dir: one subfolder per speaker, sound files anywhere below.
-        noise_dir: sound files anywhere below.
+        speech_dir: one subfolder per speaker, sound files anywhere below; or several such folders.
+        noise_dir: sound files anywhere below; or several such folders.
         options: see :class:`CorpusOptions`.
         name: what the corpus is called in a model's card.
         progress: whether to show bars.
@@ -119,8 +129,8 @@ def build_corpus(
     """
     (options := options or CorpusOptions()).check()
     out, wav_dir = Path(out_dir), Path(out_dir) / wav_folder(options.sample_rate, "min")
-    wanted = _identity(name, options, speech_dir, noise_dir)
-    if _is_finished(out, wanted):
+    wanted = identity(_FORMAT, name, options, speech_dir, noise_dir)
+    if is_finished(out, wanted):
         return wav_dir
     rng = np.random.default_rng(options.seed)
     speakers, disjoint = find_split_speakers(speech_dir, rng)
@@ -133,17 +143,25 @@ def build_corpus(
         "speakers_disjoint": disjoint,
         "noise": {s: sorted({r.path.name for r in recordings[s]}) for s in SPLITS},
         "noise_disjoint": noise_disjoint,
-        "licenses": {"speech": read_licenses(speech_dir), "noise": read_licenses(noise_dir)},
+        "licenses": {
+            "speech": [credit for folder in each(speech_dir) for credit in read_licenses(folder)],
+            "noise": [credit for folder in each(noise_dir) for credit in read_licenses(folder)],
+        },
     }
     write_json(out / CORPUS_FILE, corpus)
     sizes = options.sizes()
     seconds = {s: n_items * sum(options.seconds) for s, n_items in sizes.items()}
+    seconds["tr"] = max(seconds["tr"], 3600 * options.pool_hours)
     speech = load_speech(speakers, disjoint, options.sample_rate, seconds, options.seed, progress)
     items = {s: plan(s, sizes[s], speech[s], options) for s in SPLITS}
     with tqdm(total=sum(sizes.values()), desc="mixtures", disable=not progress) as bar:
         for s in SPLITS:
             write_json(out / f"items_{s}.json", [_describe(item) for item in items[s]])
             _write_split(wav_dir / s, items[s], speech[s], recordings[s], options, bar)
+    if options.pool_hours:
+        mixing = {key: wanted[key] for key in ("noise_kinds", "second_db", "snr_db")}
+        voices = speech["tr"].voices
+        write_pool(out / POOL, voices, recordings["tr"], options.sample_rate, mixing)
     write_json(out / CORPUS_FILE, {**corpus, "complete": True})
     return wav_dir
 
@@ -241,49 +259,3 @@ def _describe(item: Item) -> dict[str, Any]:
 def _plain(name: str) -> str:
     """A speaker's name as part of a file name."""
     return "".join(c if c.isalnum() else "-" for c in name)
-
-
-def _identity(
-    name: str,
-    options: CorpusOptions,
-    speech_dir: str | os.PathLike[str],
-    noise_dir: str | os.PathLike[str],
-) -> dict[str, Any]:
-    """What makes two corpora the same one, as JSON gives it back."""
-    return {
-        "format": _FORMAT,
-        "name": name,
-        **json.loads(json.dumps(asdict(options))),
-        "speech": _fingerprint(speech_dir),
-        "noise": _fingerprint(noise_dir),
-    }
-
-
-def _fingerprint(folder: str | os.PathLike[str]) -> str:
-    """Digest of the names and sizes of a folder's recordings."""
-    digest = hashlib.sha256()
-    for path in list_audio(folder):
-        digest.update(f"{path.relative_to(folder)} {path.stat().st_size}\n".encode())
-    return digest.hexdigest()[:16]
-
-
-def _is_finished(out: Path, wanted: dict[str, Any]) -> bool:
-    """True for a finished corpus of these options, False where there is still work."""
-    path = out / CORPUS_FILE
-    if not path.is_file():
-        return False
-    try:
-        corpus = json.loads(path.read_text())
-        options = dict(corpus["options"])
-        complete = bool(corpus["complete"])
-    except (ValueError, TypeError, KeyError):
-        raise LatrefError(f"{path}: not a corpus description; remove {out} and run again") from None
-    for key, value in wanted.items():
-        if options.get(key) != value:
-            was = f"{key} {options.get(key)}, not {value}"
-            if key in ("speech", "noise"):
-                was = f"other {key} recordings"
-            raise LatrefError(
-                f"{out}: was built with {was}; choose another folder (corpus_dir) or remove it"
-            )
-    return complete

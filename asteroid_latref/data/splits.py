@@ -17,8 +17,12 @@ from .voices import Voice, find_speakers, load_voice
 _SHARES = {"tr": (0.0, 0.7), "cv": (0.7, 0.8), "tt": (0.8, 1.0)}  # of what has to be shared
 _HELD_OUT = {"tr": (0.0, 0.9), "cv": (0.9, 0.95), "tt": (0.95, 1.0)}  # of training voices
 _SPARE = 1.2  # times the speech that is needed is read: gaps and cut phrases use some up
+_OWN_BABBLE = 10  # speakers of a split that make its babble themselves
 
 T = TypeVar("T")
+Folder = str | os.PathLike[str]
+#: One folder, or several that are each divided by themselves.
+Folders = Folder | Sequence[Folder]
 
 
 @dataclass(frozen=True)
@@ -34,29 +38,53 @@ class SpeechSplit:
     babblers: tuple[Voice, ...]
 
 
-def is_split(folder: str | os.PathLike[str]) -> bool:
+def each(folders: Folders) -> list[Path]:
+    """One folder or several, as a list."""
+    alone = isinstance(folders, (str, os.PathLike))
+    return [Path(folders)] if alone else [Path(folder) for folder in folders]  # type: ignore
+
+
+def is_split(folder: Folder) -> bool:
     """True if the folder's only subfolders are ``tr``, ``cv`` and ``tt``: a split that is given."""
     root = Path(folder)
     return root.is_dir() and {p.name for p in root.iterdir() if p.is_dir()} == set(SPLITS)
 
 
 def find_split_speakers(
-    folder: str | os.PathLike[str], rng: np.random.Generator
+    folders: Folders, rng: np.random.Generator
 ) -> tuple[dict[str, dict[str, list[Path]]], bool]:
     """Speakers and their files per split, and whether no speaker is in two splits.
 
     Six speakers or more are divided, two at least to each of validation and test; fewer are in all
-    splits, with different speech in each.
+    splits, with different speech in each. Of several folders each is divided by itself.
 
     Raises:
-        LatrefError: missing or empty folder, fewer than two speakers, or fewer than two in a split
-            that is given.
+        LatrefError: missing or empty folder, fewer than two speakers (six where there are several
+            folders), fewer than two in a split that is given, or one name in two folders.
     """
+    parts = [_split_speakers(folder, rng) for folder in each(folders)]
+    if len(parts) == 1:
+        return parts[0]
+    merged: dict[str, dict[str, list[Path]]] = {split: {} for split in SPLITS}
+    for folder, (found, disjoint) in zip(each(folders), parts, strict=True):
+        if not disjoint:
+            raise LatrefError(f"{folder}: needs at least 6 speakers, to be one of several folders")
+        for split in SPLITS:
+            for name, files in found[split].items():
+                if any(name in merged[s] for s in SPLITS):
+                    raise LatrefError(f"{folder}: speaker '{name}' is in another folder too")
+                merged[split][name] = files
+    return merged, True
+
+
+def _split_speakers(
+    folder: Path, rng: np.random.Generator
+) -> tuple[dict[str, dict[str, list[Path]]], bool]:
     if is_split(folder):
-        found = {split: find_speakers(Path(folder, split)) for split in SPLITS}
+        found = {split: find_speakers(folder / split) for split in SPLITS}
         for split, speakers in found.items():
             if len(speakers) < 2:
-                raise LatrefError(f"{Path(folder, split)}: needs at least 2 speakers")
+                raise LatrefError(f"{folder / split}: needs at least 2 speakers")
         names = [name for speakers in found.values() for name in speakers]
         return found, len(names) == len(set(names))
     speakers = find_speakers(folder)
@@ -102,26 +130,36 @@ def load_speech(
         voice = load_voice(name, found[split][name], sample_rate, wanted, rng)
         loaded[split, name] = voice if disjoint else voice.part(*_SHARES[split])
     voices = {s: tuple(loaded[s, name] for name in found[s]) for s in SPLITS}
-    # Babble of validation and test is made of speech held out of training: the few voices of these
-    # splits speak in the mixtures themselves.
     train = voices["tr"]
+    if min(len(voices[s]) for s in SPLITS) >= _OWN_BABBLE:
+        return {s: SpeechSplit(voices[s], voices[s]) for s in SPLITS}
+    # The few voices of validation and test all speak in the mixtures: their babble is made of
+    # speech held out of training.
     held = {s: tuple(voice.part(*_HELD_OUT[s]) for voice in train) for s in SPLITS}
     return {s: SpeechSplit(held["tr"] if s == "tr" else voices[s], held[s]) for s in SPLITS}
 
 
 def split_recordings(
-    folder: str | os.PathLike[str], rng: np.random.Generator
+    folders: Folders, rng: np.random.Generator
 ) -> tuple[dict[str, list[Recording]], bool]:
     """Noise recordings per split, and whether no recording is in two splits.
 
-    Fewer than three recordings are cut in time, so that each split has a part of them.
+    Fewer than three recordings are cut in time, so that each split has a part of them. Of several
+    folders each is divided by itself.
 
     Raises:
         LatrefError: missing or empty folder.
     """
+    parts = [_split_recordings(folder, rng) for folder in each(folders)]
+    merged = {s: [recording for found, _ in parts for recording in found[s]] for s in SPLITS}
+    return merged, all(disjoint for _, disjoint in parts)
+
+
+def _split_recordings(
+    folder: Path, rng: np.random.Generator
+) -> tuple[dict[str, list[Recording]], bool]:
     if is_split(folder):
-        given = {split: find_recordings(Path(folder, split)) for split in SPLITS}
-        return given, True
+        return {split: find_recordings(folder / split) for split in SPLITS}, True
     recordings = find_recordings(folder)
     if len(recordings) >= 3:
         return divide(recordings, rng, at_least=1), True

@@ -74,6 +74,13 @@ class Stream:
         self._number = 0
         self._start = 0
 
+    def seek(self, rng: np.random.Generator) -> "Stream":
+        """Goes to a random place, at least the shortest piece before a phrase's end."""
+        self._number = int(rng.integers(len(self.voice.phrases)))
+        latest = len(self.voice.phrases[self._number]) - round(_SHORTEST * self._rate)
+        self._start = int(rng.integers(max(latest, 0) + 1))
+        return self
+
     def take(self, length: int, rng: np.random.Generator) -> list[Piece]:
         """The next ``length`` samples, as pieces for :meth:`Voice.render`."""
         shortest = round(_SHORTEST * self._rate)

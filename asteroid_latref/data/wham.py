@@ -8,10 +8,10 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch.utils.data import Dataset
 
 from ..audio import audio_info, read_audio
 from ..errors import LatrefError
+from .epochs import EpochDataset
 from .licenses import WHAM_LICENSES, read_corpus_file
 
 
@@ -51,7 +51,7 @@ def get_task(name: str) -> Task:
         raise LatrefError(f"unknown task '{name}'; choose from {', '.join(TASKS)}") from None
 
 
-class WhamDataset(Dataset):
+class WhamDataset(EpochDataset):
     """Mixtures and targets of one split.
 
     Items are ``(mixture, targets)``: float32 tensors ``(time,)`` and ``(slots, time)``, where the
@@ -75,8 +75,6 @@ class WhamDataset(Dataset):
             NaN samples, several channels, or another length than its mixture.
     """
 
-    dataset_name = "WHAM"
-
     def __init__(
         self,
         json_dir: str | os.PathLike[str],
@@ -85,6 +83,7 @@ class WhamDataset(Dataset):
         segment: float | None = 4.0,
         seed: int = 0,
     ) -> None:
+        super().__init__()
         if segment is not None and not segment > 0:
             raise LatrefError(f"segment must be a positive number of seconds, not {segment}")
         self.json_dir = Path(json_dir)
@@ -97,8 +96,6 @@ class WhamDataset(Dataset):
         self.seg_len = None if segment is None else round(segment * sample_rate)
         self.seed = seed
         self._items = _load_items(self.json_dir, get_task(task))
-        # In shared memory, so that workers that outlive an epoch see the next one.
-        self._epoch = torch.zeros((), dtype=torch.int64).share_memory_()
         for path in self._items[0][0]:
             audio_info(path, sample_rate)
 
@@ -113,15 +110,6 @@ class WhamDataset(Dataset):
             wavs = np.pad(wavs, ((0, 0), (0, self.seg_len - (stop - start))))
         both = torch.from_numpy(wavs)  # (1 + slots, time)
         return both[0], both[1:]
-
-    @property
-    def epoch(self) -> int:
-        """The epoch the crops are drawn for."""
-        return int(self._epoch)
-
-    def set_epoch(self, epoch: int) -> None:
-        """Chooses the crops of this epoch, in workers that already run as well."""
-        self._epoch.fill_(epoch)
 
     def crop(self, index: int) -> tuple[int, int]:
         """First sample of the part of an item that this epoch takes, and the one to stop before."""
@@ -138,21 +126,25 @@ class WhamDataset(Dataset):
 
     def get_infos(self) -> dict[str, Any]:
         """Name, task and licences of the data, for Asteroid's ``save_publishable``."""
-        corpus = read_corpus_file(self.json_dir)
-        name = self.dataset_name if corpus is None else corpus["name"]
-        licenses = WHAM_LICENSES if corpus is None else corpus["licenses"]
-        kinds = ("speech", "noise") if "noise" in self.slots else ("speech",)
-        return {
-            "dataset": name,
-            "task": self.task,
-            "licenses": [dict(lic) for kind in kinds for lic in licenses[kind]],
-        }
+        return corpus_infos(self.json_dir, self.task)
 
     def _read(self, path: str, length: int, start: int, stop: int) -> np.ndarray:
         wav, _ = read_audio(path, self.sample_rate, start, stop, n_samples=length)
         if wav.shape[1] != 1:
             raise LatrefError(f"{path}: has {wav.shape[1]} channels; mono files are needed")
         return wav[:, 0]
+
+
+def corpus_infos(json_dir: Path, task: str) -> dict[str, Any]:
+    """Name, task and licences of the corpus whose manifests are in ``json_dir``."""
+    corpus = read_corpus_file(json_dir)
+    licenses = WHAM_LICENSES if corpus is None else corpus["licenses"]
+    kinds = ("speech", "noise") if "noise" in get_task(task).slots else ("speech",)
+    return {
+        "dataset": "WHAM" if corpus is None else corpus["name"],
+        "task": task,
+        "licenses": [dict(lic) for kind in kinds for lic in licenses[kind]],
+    }
 
 
 def _load_items(json_dir: Path, task: Task) -> list[tuple[list[str], int]]:

@@ -27,6 +27,8 @@ class DataConf:
         segment: training chunks in seconds; shorter recordings are zero-padded.
         train_dir: folder with the training manifests; usually given on the command line.
         valid_dir: folder with the validation manifests.
+        n_mixtures: training mixtures of an epoch, mixed anew each time from the recordings of the
+            corpus (:class:`~asteroid_latref.data.dynamic.DynamicMixtures`); 0: those of train_dir.
     """
 
     task: str
@@ -34,6 +36,7 @@ class DataConf:
     segment: float
     train_dir: str | None = None
     valid_dir: str | None = None
+    n_mixtures: int = 0
 
 
 @dataclass(frozen=True)

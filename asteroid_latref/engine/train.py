@@ -12,6 +12,7 @@ from asteroid.engine.optimizers import make_optimizer
 from pytorch_lightning.callbacks import ModelCheckpoint
 from pytorch_lightning.loggers import CSVLogger
 
+from ..data.dynamic import DynamicMixtures
 from ..data.wham import WhamDataset
 from ..errors import LatrefError
 from ..experiment import BEST_MODEL, HISTORY
@@ -31,30 +32,31 @@ from .system import System
 CHECKPOINTS = "checkpoints"
 LAST = "last.ckpt"
 BEST = "best.ckpt"
+TrainSet = WhamDataset | DynamicMixtures
 
 
-def make_datasets(conf: Conf) -> tuple[WhamDataset, WhamDataset]:
+def make_datasets(conf: Conf) -> tuple[TrainSet, WhamDataset]:
     """Training and validation sets of a configuration.
 
     Raises:
         LatrefError: ``train_dir`` or ``valid_dir`` is not set, or holds no usable manifests.
     """
-    sets = []
+    data, seed = conf.data, conf.training.seed
     for key in ("train_dir", "valid_dir"):
-        folder = getattr(conf.data, key)
-        if folder is None:
+        if getattr(data, key) is None:
             raise LatrefError(f"{conf.path}: data.{key} is not set; give --{key} DIR (stage 2)")
-        data = conf.data
-        sets.append(
-            WhamDataset(folder, data.task, data.sample_rate, data.segment, conf.training.seed)
-        )
-    return sets[0], sets[1]
+    train_dir, valid_dir = str(data.train_dir), str(data.valid_dir)
+    rest = (data.sample_rate, data.segment, seed)
+    valid = WhamDataset(valid_dir, data.task, *rest)
+    if data.n_mixtures:
+        return DynamicMixtures(train_dir, data.task, data.n_mixtures, *rest), valid
+    return WhamDataset(train_dir, data.task, *rest), valid
 
 
 def make_system(
     model: torch.nn.Module,
     conf: Conf,
-    datasets: tuple[WhamDataset, WhamDataset],
+    datasets: tuple[TrainSet, WhamDataset],
     system_class: type[System] = System,
     **options: Any,
 ) -> System:

@@ -33,7 +33,8 @@
 #
 # Data (see local/prepare_data.sh)
 #   --wham_wav_dir DIR | --wsj0_dir DIR --wham_noise_dir DIR [--wham_scripts_dir, --wham_out_dir] | --speech_dir DIR --noise_dir DIR
-#   --sample_rate 8000, --mode min, --json_dir, --corpus_dir, --cache_dir, --n_tr, --n_cv, --n_tt, --corpus_seed 0
+#   --sample_rate 8000, --mode min, --json_dir, --corpus_dir, --cache_dir, --n_tr, --n_cv, --n_tt, --corpus_seed 0,
+#   --with_debian, --noise_kinds, --pool_hours, --corpus_name
 
 set -euo pipefail
 
@@ -75,6 +76,10 @@ n_tr=
 n_cv=
 n_tt=
 corpus_seed=
+with_debian=
+noise_kinds=
+pool_hours=
+corpus_name=
 
 here=$(dirname "${BASH_SOURCE[0]}")
 . "$here/utils/parse_options.sh"
@@ -121,6 +126,7 @@ prepare() { # prepare FIRST LAST: stages of local/prepare_data.sh
   given=()
   add_given wham_wav_dir wsj0_dir wham_noise_dir wham_scripts_dir wham_out_dir speech_dir noise_dir
   add_given corpus_dir cache_dir n_tr n_cv n_tt sample_rate mode json_dir python
+  add_given with_debian noise_kinds pool_hours corpus_name
   if [ -n "$corpus_seed" ]; then given+=(--seed "$corpus_seed"); fi
   local/prepare_data.sh --stage "$1" --stop_stage "$2" "${given[@]}"
 }

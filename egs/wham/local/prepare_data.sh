@@ -24,6 +24,10 @@
 #   --cache_dir DIR       where the packages are kept, default ${XDG_CACHE_HOME:-~/.cache}/asteroid_latref
 #   --n_tr 1200 --n_cv 100 --n_tt 150      mixtures per split (stage 1, open corpus and --speech_dir)
 #   --seed 0              of the mixtures
+#   --with_debian true    mix the open corpus's recordings too, besides --speech_dir and --noise_dir
+#   --noise_kinds LIST    of recordings,babble,shaped; one that is named twice comes twice as often
+#   --pool_hours 10       keep so much training speech for mixing anew in every epoch (data.n_mixtures)
+#   --corpus_name NAME    what cards of models call it
 #   --python python       interpreter
 #
 # Finished work is recognised and skipped, interrupted work continues; other options for the same corpus_dir are an error.
@@ -49,6 +53,10 @@ n_tr=1200
 n_cv=100
 n_tt=150
 seed=0
+with_debian=false
+noise_kinds=
+pool_hours=0
+corpus_name=
 python=python
 
 . utils/parse_options.sh
@@ -102,7 +110,8 @@ mix() {
   elif [ $source = open ]; then
     "$python" local/prepare_open_corpus.py --out_dir "$corpus_dir" --cache_dir "$cache_dir" \
       --speech_dir "$speech_dir" --noise_dir "$noise_dir" --sample_rate "$sample_rate" \
-      --n_tr "$n_tr" --n_cv "$n_cv" --n_tt "$n_tt" --seed "$seed"
+      --n_tr "$n_tr" --n_cv "$n_cv" --n_tt "$n_tt" --seed "$seed" --with_debian "$with_debian" \
+      --noise_kinds "$noise_kinds" --pool_hours "$pool_hours" --corpus_name "$corpus_name"
   fi
 }
 
