@@ -8,21 +8,17 @@ can be stopped and started again. Times are those of the process (CPU seconds, o
 
 import argparse
 import json
-import time
 from pathlib import Path
 
 import torch
 
 from asteroid_latref.data.wham import WhamDataset
-from asteroid_latref.engine.conf import build_model, conf_from_dict
+from asteroid_latref.engine.conf import conf_from_dict
 from asteroid_latref.engine.experiment import quiet_lightning, train_experiment
-from asteroid_latref.engine.stages import split_epochs
-from asteroid_latref.evaluate import evaluate
 from asteroid_latref.files import write_json
-from asteroid_latref.losses import SlotPITLoss
-from asteroid_latref.models import LatentRefinementModel
-from asteroid_latref.profile import count_macs, n_parameters
-from asteroid_latref.saved import saved_for_backward
+
+from .measuring import Clock, last_losses, measure
+from .steps import step_records
 
 EPOCHS = 24
 BATCH, SEGMENT, RATE = 4, 1.0, 8000
@@ -116,15 +112,8 @@ def run(name, what, model, progressive, json_dir, exp_dir, epochs, vary):
     if record_path.exists():
         return json.loads(record_path.read_text())
     conf = make_conf(model, progressive, json_dir, epochs, vary)
-    clock = exp_dir / name / "seconds.json"
-    spent = json.loads(clock.read_text()) if clock.exists() else {"cpu": 0.0, "wall": 0.0}
-    start = time.process_time(), time.perf_counter()
-    try:
+    with Clock(exp_dir / name / "seconds.json") as clock:
         train_experiment(conf, exp_dir / name, resume=True)
-    finally:
-        spent["cpu"] += time.process_time() - start[0]
-        spent["wall"] += time.perf_counter() - start[1]
-        write_json(clock, spent)
     folders = {"": exp_dir / name}
     if progressive and progressive["finetune_epochs"]:
         folders = {
@@ -137,78 +126,13 @@ def run(name, what, model, progressive, json_dir, exp_dir, epochs, vary):
         "what": what,
         "conf": {k: v for k, v in conf.as_dict().items() if k != "data"},
         "steps": step_records(conf, len(WhamDataset(json_dir / "tr", "enh_single", RATE))),
-        "seconds": spent,
+        "seconds": clock.total,
         "results": [
             dict(state=state, **measure(folder, test_set)) for state, folder in folders.items()
         ],
     }
     write_json(record_path, record)
     return record
-
-
-def last_losses(folder):
-    """Training loss of the last epoch of every step, in dB; fine-tuning's is the exits' sum."""
-    steps = sorted(folder.glob("step*")) or [folder]
-    steps += [folder / "finetune"] if (folder / "finetune").exists() else []
-    rows = [(step / "history.csv").read_text().splitlines() for step in steps]
-    return [float(dict(zip(r[0].split(","), r[-1].split(","), strict=True))["loss"]) for r in rows]
-
-
-def step_records(conf, n_items):
-    """Per step: epochs, optimizer steps, parameters trained, bytes saved for backward."""
-    final = build_model(conf)
-    steps_per_epoch = n_items // conf.training.batch_size
-    if "progressive" not in conf.extra:
-        return [step_record(final, conf.training.epochs, steps_per_epoch)]
-    model, rows = final.truncate(1, exits="all"), []
-    for k, epochs in enumerate(split_epochs(conf.training.epochs, final.n_blocks)):
-        model = model.grow().freeze_before_last() if k else model
-        rows.append(step_record(model, epochs, steps_per_epoch))
-    tune = conf.extra["progressive"].finetune_epochs
-    if tune:
-        final.requires_grad_(True)
-        rows.append(step_record(final, tune, steps_per_epoch, all_exits=True))
-    return rows
-
-
-def step_record(model, epochs, steps_per_epoch, all_exits=False):
-    wav = torch.randn(BATCH, int(SEGMENT * RATE))
-    targets, loss = torch.randn(BATCH, 2, wav.shape[-1]), SlotPITLoss(1)
-
-    def call():
-        exits = model.forward_exits(wav) if all_exits else [model(wav)]
-        return sum(loss(one, targets) for one in exits)
-
-    return {
-        "epochs": epochs,
-        "optimizer_steps": epochs * steps_per_epoch,
-        "trained_parameters": sum(p.numel() for p in model.parameters() if p.requires_grad),
-        "saved_bytes": saved_for_backward(model, call),
-    }
-
-
-def measure(folder, test_set):
-    """SI-SDRi, parameters and MACs of every exit."""
-    model = LatentRefinementModel.from_pretrained(str(folder / "best_model.pth")).eval()
-    final = evaluate(model, test_set, folder / "test", n_examples=0)
-    exits = []
-    for row in final["exits"]:
-        k = row["n_blocks"]
-        with torch.no_grad():
-            macs = count_macs(lambda k=k: model(torch.zeros(1, RATE), n_blocks=k))
-        sub_blocks = k * model.config.get("n_sub_blocks", 1)
-        exits.append(
-            {
-                "n_blocks": k,
-                "sub_blocks": sub_blocks,
-                "parameters": n_parameters(model, k),
-                "macs_per_second": macs,
-                "si_sdr": row["si_sdr"],
-                "si_sdr_imp": row["si_sdr_imp"],
-            }
-        )
-    stored = sum(p.numel() for p in model.parameters())
-    return {"stored_parameters": stored, "n_items": final["n_items"], "exits": exits}
 
 
 def main():

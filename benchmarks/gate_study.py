@@ -11,7 +11,6 @@ baseline, for running them side by side once the first has finished the first ph
 
 import argparse
 import json
-import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -30,6 +29,8 @@ from asteroid_latref.gating_pictures import curve_picture, snr_picture
 from asteroid_latref.longform.windows import plan_windows
 from asteroid_latref.models import LatentRefinementModel
 from asteroid_latref.separate import SeparateOptions, separate_array
+
+from .measuring import share
 
 CONF = Path(__file__).parents[1] / "egs/wham/local/conf/demo_gated.yml"
 SMALLER = "--segment 1.2 --bn_chan 32 --hid_chan 96 --n_filters 64 --gate_kernel 400"
@@ -61,12 +62,6 @@ def train(args):
         one = replace(conf, extra={"gate": replace(conf.extra["gate"], baselines=[n_iters])})
         train_baselines(fresh, one, make_datasets(conf), exp_dir)
     return conf
-
-
-def share(source, target):
-    """Copies a finished phase."""
-    if not target.exists() and (source / "best_model.pth").exists():
-        shutil.copytree(source, target)
 
 
 def load(args):

@@ -11,7 +11,6 @@ pictures of the page on performance.
 
 import argparse
 import platform
-import subprocess
 import time
 from pathlib import Path
 
@@ -21,6 +20,7 @@ from asteroid_latref import __version__
 from asteroid_latref.files import write_json
 
 from . import speed_pages
+from .measuring import processor
 from .speed_sections import in_child
 
 DOCS = Path(__file__).parents[1] / "docs"
@@ -72,16 +72,6 @@ def circumstances(args):
         "asteroid_latref": __version__,
         "quick": args.quick,
     }
-
-
-def processor():
-    """The processor's name."""
-    try:
-        shown = subprocess.run(["lscpu"], capture_output=True, text=True, check=True).stdout
-    except (OSError, subprocess.CalledProcessError):
-        return platform.processor() or platform.machine()
-    fields = dict(line.split(":", 1) for line in shown.splitlines() if ":" in line)
-    return fields.get("Model name", platform.machine()).strip()
 
 
 if __name__ == "__main__":
