@@ -8,6 +8,7 @@ from typing import Any
 import yaml
 from huggingface_hub import EvalResult, ModelCard, ModelCardData
 
+from .bundled import PREFIX
 from .credits import hub_license, license_note
 
 Row = Mapping[str, Any]
@@ -35,8 +36,9 @@ def make_card(
 
     Args:
         conf: as ``save_publishable`` returns it; where ``dataset``, ``task``, ``licenses`` or an
-            entry of ``infos`` is missing, the card says that it is unknown.
-        repo_id: ``user/name`` on the hub.
+            entry of ``infos`` is missing, the card says that it is unknown. ``infos`` may hold a
+            ``training_run`` and ``limits``, as :mod:`asteroid_latref.bundling` writes them.
+        repo_id: ``user/name`` on the hub, or ``latref/NAME`` of a bundled model.
         slots: what each output is.
         points: rows of :func:`asteroid_latref.profile.profile_model`, one per operating point.
     """
@@ -48,12 +50,15 @@ def make_card(
         f"# {name}",
         _summary(conf, slots) + (_CHOICE if len(points) > 1 else ""),
         f"## Use\n\n{_usage(repo_id, str(conf['model_name']))}",
-        f"## Operating points\n\n{_points_table(points, results(conf))}",
+        f"## Operating points\n\n{_points_table(points, conf)}",
         f"## Results\n\n{_results_table(conf)}",
         f"## Training\n\n{_training(infos)}",
         f"## Licence\n\n{license_note(name, conf.get('licenses') or [])}",
         f"## Versions\n\n{_versions(infos)}",
     ]
+    if infos.get("limits"):
+        limits = "\n".join(f"- {limit}" for limit in infos["limits"])
+        parts.insert(-2, f"## Limits\n\n{limits}")
     return ModelCard("\n\n".join(parts) + "\n", ignore_metadata_errors=False)
 
 
@@ -119,10 +124,13 @@ def _summary(conf: Mapping[str, Any], slots: Sequence[str]) -> str:
 
 
 def _usage(repo_id: str, name: str) -> str:
+    bundled = repo_id.startswith(PREFIX)
+    more = f"\nlatref demo {repo_id}  # three test mixtures, to hear" if bundled else ""
+    comes = "\n\nThe weights come with the package; nothing is fetched." if bundled else ""
     return f"""```bash
 pip install asteroid-latref
-latref separate {repo_id} recording.wav
-```
+latref separate {repo_id} recording.wav{more}
+```{comes}
 
 ```python
 import asteroid_latref  # without it Asteroid does not know the class
@@ -136,9 +144,12 @@ model = {name}.from_pretrained("{repo_id}")  # the same; n_blocks= and n_iters= 
 ```"""
 
 
-def _points_table(points: Sequence[Row], figures: Sequence[Row]) -> str:
+def _points_table(points: Sequence[Row], conf: Mapping[str, Any]) -> str:
     if not points:
         return "One: this model runs as it was trained."
+    final = (conf.get("infos") or {}).get("final_metrics") or {}
+    # With a gate, what was measured at an exit is the gate's choice and no fixed number of steps.
+    figures = ([] if final.get("gate") else results(conf)) + final.get("points", [])
     best = {(r.get("n_blocks"), *_counts(r)): r.get("si_sdr_imp") for r in figures}
     head = ["blocks", "iterations", "parameters", "GMAC per second of audio", "SI-SDRi (dB)"]
     lines = [_line(head), _line(["---"] * len(head))]
@@ -161,9 +172,11 @@ def _results_table(conf: Mapping[str, Any]) -> str:
         return "Not evaluated."
     metrics = [m for m in _METRICS if all(_finite(row.get(m)) for row in rows)]
     exits = len(rows) > 1
+    final = conf["infos"]["final_metrics"]
+    count = f"{final['n_items']} mixtures of the " if final.get("n_items") else ""
     lines = [
-        f"Means over the speech sources of the test set of {conf.get('dataset') or 'unknown data'}"
-        f" ({conf.get('task') or 'unknown task'}).",
+        f"Means over the speech sources of the {count}test set of"
+        f" {conf.get('dataset') or 'unknown data'} ({conf.get('task') or 'unknown task'}).",
         "",
         _line(["blocks"] * exits + [_METRICS[m][1] for m in metrics]),
         _line(["---"] * (len(metrics) + exits)),
@@ -171,16 +184,49 @@ def _results_table(conf: Mapping[str, Any]) -> str:
     for row in rows:
         first = [str(row.get("n_blocks", "-"))] * exits
         lines.append(_line([*first, *(f"{row[m]:.2f}" for m in metrics)]))
-    return "\n".join(lines)
+    return "\n".join(lines) + _gate_note(final.get("gate") or {})
+
+
+def _gate_note(gate: Mapping[str, Any]) -> str:
+    """What the gate did with the test set; fixed numbers of steps are in the table of points."""
+    if not gate:
+        return ""
+    shares = ", ".join(f"{n}: {100 * share:.0f} %" for n, share in gate["shares"].items())
+    return f"\n\nThe gate took {gate['mean_steps']:.2f} steps on average ({shares} of the inputs)."
 
 
 def _training(infos: Mapping[str, Any]) -> str:
     recipe = infos.get("recipe_name")
     said = f"Recipe: `{recipe}`." if recipe else "Recipe: not recorded."
+    if infos.get("training_run"):
+        said += _run(infos["training_run"])
     config = infos.get("training_config")
     if not config:
         return said
     return f"{said}\n\n```yaml\n{yaml.safe_dump(config, sort_keys=False).strip()}\n```"
+
+
+def _run(run: Mapping[str, Any]) -> str:
+    """The command that repeats the training, and what it took."""
+    stages = "; ".join(
+        f"{stage['name']}: {stage['optimizer_steps']:,} steps in {stage['epochs']} epochs"
+        for stage in run["stages"]
+    )
+    several = f" ({stages})" if len(run["stages"]) > 1 else ""
+    seeds = ", ".join(f"{key} {value}" for key, value in run["seeds"].items())
+    lines = [
+        "",
+        "",
+        "In `egs/wham` of the sources, this trains it again:",
+        "",
+        f"```bash\n{run['command']}\n```",
+        "",
+        f"- Optimizer steps: {run['optimizer_steps']:,} in {run['epochs']} epochs{several}",
+        f"- Hardware: {run['hardware']}",
+        f"- Seeds: {seeds}",
+    ]
+    lines += [f"- {key}: {value}" for key, value in (run.get("data") or {}).items()]
+    return "\n".join(lines)
 
 
 def _versions(infos: Mapping[str, Any]) -> str:

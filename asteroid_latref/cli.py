@@ -1,15 +1,15 @@
-"""``latref``: separate, evaluate, profile, convert and upload from the command line."""
+"""``latref``: list, hear, separate, evaluate, profile, convert and upload models by command."""
 
 import argparse
 import sys
 from collections.abc import Sequence
 
 from . import __version__
-from .commands import convert, evaluate, profile, separate, upload
+from .commands import convert, demo, evaluate, models, profile, separate, upload
 from .errors import one_line_errors
 from .memory import keep_freed_memory
 
-COMMANDS = (separate, evaluate, profile, convert, upload)
+COMMANDS = (models, demo, separate, evaluate, profile, convert, upload)
 
 
 def build_parser() -> argparse.ArgumentParser:

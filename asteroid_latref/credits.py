@@ -61,21 +61,33 @@ def non_commercial(credits: Sequence[dict[str, Any]]) -> bool:
     return any(bool(credit.get("non_commercial")) for credit in credits)
 
 
+def without_licence(credits: Sequence[dict[str, Any]]) -> list[str]:
+    """Titles of the works whose licence nobody stated: nothing made of them may be passed on."""
+    silent = {"", "not stated", "unknown"}
+    return [str(c.get("title")) for c in credits if str(c.get("license", "")).lower() in silent]
+
+
 def license_note(name: str, credits: Sequence[dict[str, Any]]) -> str:
     """What a reader of the card has to know: the works, their licences, and what follows."""
     if not credits:
         return "The licences of the training data were not recorded. Ask before you use the model."
-    lines = [f"{name} was trained on:", ""]
+    lines = [f"{name} was trained on:", "", *credit_lines(credits)]
+    lines += ["", "The code is MIT; the weights follow the data."]
+    if non_commercial(credits):
+        lines[-1] += " **Non-commercial use only**, because part of the data allows no other."
+    return "\n".join(lines)
+
+
+def credit_lines(credits: Sequence[dict[str, Any]]) -> list[str]:
+    """A Markdown list item per work: what, by whom, under which licence."""
+    lines = []
     for credit in credits:
         title = _link(credit.get("title"), credit.get("title_link"))
         author = _link(credit.get("author"), credit.get("author_link"))
         terms = _link(credit.get("license"), credit.get("license_link"))
         only = " (non-commercial use only)" if credit.get("non_commercial") else ""
         lines.append(f"- {title} by {author}, used under {terms}{only}")
-    lines += ["", "The code is MIT; the weights follow the data."]
-    if non_commercial(credits):
-        lines[-1] += " **Non-commercial use only**, because part of the data allows no other."
-    return "\n".join(lines)
+    return lines
 
 
 def _hub_name(license: str) -> str | None:

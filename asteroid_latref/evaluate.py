@@ -97,11 +97,25 @@ def separated(
         targets: ``(slots, time)``.
         n_speech: speech slots among them.
     """
-    loss = SlotPITLoss(n_speech)
     device = next(model.parameters()).device
     with torch.inference_mode():
         exits = model.forward_exits(mixture[None].to(device))
-        return [loss(est.cpu(), targets[None], return_est=True)[1][0] for est in exits]
+        return [in_order(est[0].cpu(), targets, n_speech) for est in exits]
+
+
+def in_order(est: torch.Tensor, targets: torch.Tensor, n_speech: int) -> torch.Tensor:
+    """``est``, ``(slots, time)``, with its speech in the order of ``targets`` that fits best."""
+    ordered: torch.Tensor = SlotPITLoss(n_speech)(est[None], targets[None], return_est=True)[1][0]
+    return ordered
+
+
+def at_mixture_level(est: torch.Tensor, mixture: torch.Tensor) -> torch.Tensor:
+    """``est``, ``(slots, time)``, each with the gain that explains most of ``mixture``.
+
+    SI-SDR leaves the gain open, so a model's outputs have any.
+    """
+    energy = est.square().sum(-1, keepdim=True).clamp_min(1e-8)
+    return est * (est * mixture).sum(-1, keepdim=True) / energy
 
 
 def format_table(final: dict[str, Any]) -> str:
@@ -241,9 +255,7 @@ def _write_example(
     row: dict[str, Any],
 ) -> None:
     """Sounds and spectrograms of one item, and its figures."""
-    # SI-SDR leaves the gain open: each estimate gets the one that explains most of the mixture.
-    energy = est.square().sum(-1, keepdim=True).clamp_min(1e-8)
-    est = est * (est * mixture).sum(-1, keepdim=True) / energy
+    est = at_mixture_level(est, mixture)
     names = list(get_task(dataset.task).slots)[: len(est)]
     sounds = {"mixture": mixture}
     for slot, name in enumerate(names):

@@ -17,6 +17,7 @@ from huggingface_hub import HfApi
 
 from .card import make_card
 from .errors import LatrefError
+from .experiment import without_folders
 from .files import atomic_dir, write_json
 from .hub_errors import hub_error
 from .models.base import LatentRefinementModel
@@ -164,17 +165,8 @@ def _with_infos(conf: dict[str, Any], more: Mapping[str, Any]) -> dict[str, Any]
     added = plain({k: v for k, v in more.items() if k != "infos"})
     infos = {**plain(more.get("infos") or {}), **(conf.get("infos") or {})}
     if "training_config" in infos:
-        infos["training_config"] = _without_folders(infos["training_config"])
+        infos["training_config"] = without_folders(infos["training_config"])
     return {**added, **conf, "infos": infos}
-
-
-def _without_folders(value: Any) -> Any:
-    """Settings without the folders of the machine they were used on: nobody else has them."""
-    if isinstance(value, Mapping):
-        return {key: _without_folders(item) for key, item in value.items()}
-    if isinstance(value, list):
-        return [_without_folders(item) for item in value]
-    return Path(value).name if isinstance(value, str) and os.path.isabs(value) else value
 
 
 def _instance(conf: dict[str, Any]) -> Any:

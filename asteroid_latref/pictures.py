@@ -53,6 +53,34 @@ def spectrogram_picture(
     _save(figure, path)
 
 
+def column_picture(
+    path: str | os.PathLike[str],
+    columns: Sequence[Sequence[tuple[str, np.ndarray]]],
+    sample_rate: int,
+    title: str = "",
+) -> None:
+    """Draws columns of spectrograms below each other, on one scale, as a PNG.
+
+    Args:
+        path: the PNG to write.
+        columns: of ``(title, samples (time,))``, each as long as the others.
+        sample_rate: in Hz.
+        title: of the picture.
+    """
+    top = _level(columns[0][0][1]).max()
+    n_rows, n_columns = len(columns[0]), len(columns)
+    size = (1.0 + 5.5 * n_columns, 0.8 + 1.45 * n_rows)
+    figure = Figure(figsize=size, layout="constrained")
+    axes = figure.subplots(n_rows, n_columns, sharex=True, sharey=True, squeeze=False)
+    for number, column in enumerate(columns):
+        for row, (name, wav) in enumerate(column):
+            _draw(axes[row, number], wav, name, sample_rate, top)
+        axes[-1, number].set_xlabel("seconds")
+    if title:
+        figure.suptitle(title, fontsize=10)
+    _save(figure, path)
+
+
 def loss_picture(path: str | os.PathLike[str], history: str | os.PathLike[str]) -> None:
     """Draws training and validation loss over the epochs, from ``history.csv``, as a PNG.
 

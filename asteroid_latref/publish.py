@@ -12,7 +12,7 @@ import torch
 from asteroid.models.publisher import save_publishable
 
 from .errors import LatrefError, one_line_errors
-from .experiment import BEST_MODEL, FINAL, load_experiment
+from .experiment import BEST_MODEL, FINAL, load_experiment, without_folders
 from .files import atomic_path
 from .models import LatentRefinementModel
 from .models.serialization import plain
@@ -48,9 +48,10 @@ def publish(exp_dir: str | Path, publish_dir: str | Path | None = None) -> Path:
     except (OSError, ValueError) as err:
         raise LatrefError(f"{exp_dir / FINAL}: cannot be read; evaluate first (stage 4)") from err
     figures = {key: value for key, value in final.items() if isinstance(value, float)}
+    figures["n_items"] = final.get("n_items")
     figures["exits"] = final.get("exits", [])  # the card of the model shows all of them
     with tempfile.TemporaryDirectory() as folder, contextlib.redirect_stdout(io.StringIO()):
-        published = save_publishable(folder, model_dict, figures, conf, RECIPE)
+        published = save_publishable(folder, model_dict, figures, without_folders(conf), RECIPE)
     with atomic_path(path) as tmp:
         torch.save(plain(published), tmp)
         LatentRefinementModel.from_pretrained(str(tmp))

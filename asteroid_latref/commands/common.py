@@ -12,7 +12,10 @@ from ..errors import LatrefError
 from ..models.base import LatentRefinementModel
 from ..models.serialization import load_conf, model_class_of
 
-MODEL_HELP = "a file, a folder with model.pth, or user/repo[@revision] on the hub"
+MODEL_HELP = (
+    "a file, a folder with model.pth, latref/NAME (see latref models), "
+    "or user/repo[@revision] on the hub"
+)
 
 
 def add_command(commands: Any, name: str, doc: str, example: str, run: Any) -> Any:

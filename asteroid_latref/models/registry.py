@@ -5,6 +5,7 @@ from typing import Any
 from asteroid import models as asteroid_models
 from asteroid.models.base_models import BaseModel
 
+from ..bundled import bundled_file, is_bundled_id
 from .serialization import Serializable, load_conf, model_class_of
 
 
@@ -21,15 +22,18 @@ def register(*model_classes: type[BaseModel]) -> None:
 
 
 def serve_operating_points() -> None:
-    """Lets ``BaseModel.from_pretrained(..., n_blocks=, n_iters=)`` load our models at a point.
+    """Lets ``BaseModel.from_pretrained`` load our models at a point, and bundled ones by name.
 
-    Asteroid would build the smaller model and then fail to fit the weights of the whole one.
+    With ``n_blocks=`` or ``n_iters=`` Asteroid would build the smaller model and then fail to fit
+    the weights of the whole one; ``latref/NAME`` it would ask of the hub.
     """
     original = BaseModel.from_pretrained.__func__
     if getattr(original, "serves_operating_points", False):
         return
 
     def from_pretrained(cls: type, source: Any, *args: Any, **kwargs: Any) -> Any:
+        if is_bundled_id(source):
+            source = str(bundled_file(source))
         if not args and kwargs.keys() & {"n_blocks", "n_iters"}:
             conf = load_conf(source)
             model_class = model_class_of(conf, str(source) if isinstance(source, str) else "")

@@ -12,6 +12,7 @@ from asteroid import models as asteroid_models
 from asteroid.utils import hub_utils
 from typing_extensions import Self
 
+from ..bundled import bundled_file, is_bundled_id
 from ..compat import load_checkpoint
 from ..errors import LatrefError
 from ..hub_errors import first_line, hub_error, lost_connection
@@ -47,10 +48,12 @@ class Serializable:
 
     @classmethod
     def from_pretrained(cls, pretrained_model_conf_or_path: Any, **overrides: Any) -> Self:
-        """Loads a model from a file, a folder, a dict of :meth:`serialize`, or the hub.
+        """Loads a model from a file, a folder, a dict of :meth:`serialize`, this package, the hub.
 
         Args:
-            pretrained_model_conf_or_path: path, dict, ``"user/repo"`` or ``"user/repo@revision"``.
+            pretrained_model_conf_or_path: path, dict, ``"latref/NAME"`` for a model that comes with
+                the package (:func:`asteroid_latref.bundled.bundled_names`), ``"user/repo"`` or
+                ``"user/repo@revision"``.
             **overrides: ``n_blocks`` cuts the model at that exit; ``n_iters`` and any other
                 constructor argument replace the stored ones.
 
@@ -84,9 +87,9 @@ def load_conf(source: Any) -> dict[str, Any]:
     """The dict that :meth:`Serializable.serialize` made.
 
     Args:
-        source: the dict itself, a file, a folder with one of :data:`WEIGHT_FILES`, a hub id with or
-            without ``@revision``, or one of Asteroid's Zenodo names. Downloads are cached and found
-            again without a connection.
+        source: the dict itself, a file, a folder with one of :data:`WEIGHT_FILES`, ``latref/NAME``
+            (a bundled model), a hub id with or without ``@revision``, or one of Asteroid's Zenodo
+            names. Downloads are cached and found again without a connection.
 
     Raises:
         LatrefError: see :meth:`Serializable.from_pretrained`.
@@ -148,6 +151,8 @@ def _find(source: str) -> Path:
         if not found:
             raise LatrefError(f"{path}: no model in this folder ({', '.join(WEIGHT_FILES)})")
         return found[0]
+    if is_bundled_id(source):
+        return bundled_file(source)
     # What looks like a path is not asked of the hub: the answer would be about something else.
     if not path.exists() and (path.is_absolute() or re.search(r"\.(pth|pt|bin|ckpt)$", source)):
         raise LatrefError(f"{path}: no such file")
