@@ -19,7 +19,8 @@ def bundled_names() -> list[str]:
         >>> bundled_names() == sorted(bundled_names())
         True
     """
-    return sorted(path.parent.name for path in WEIGHTS_DIR.glob(f"*/{MODEL_FILE}"))
+    names = (path.parent.name for path in WEIGHTS_DIR.glob(f"*/{MODEL_FILE}"))
+    return sorted(name for name in names if not name.startswith("."))  # half-written ones
 
 
 def is_bundled_id(source: object) -> bool:

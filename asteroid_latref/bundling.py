@@ -82,7 +82,7 @@ def bundle(
     torch.save(conf, buffer)
     weights = buffer.getvalue()
     card = bundled_card(conf, name)
-    _check_size(name, len(weights) + len(card.encode()))
+    check_size(name, len(weights) + len(card.encode()), MOST_PER_MODEL)
     golden = golden_outputs(model)
     folder = bundled.WEIGHTS_DIR / name
     with atomic_dir(folder) as tmp:
@@ -197,12 +197,21 @@ def _machine_path(value: Any) -> str | None:
     return found.group(1) if found else None
 
 
-def _check_size(name: str, size: int) -> None:
-    if size > MOST_PER_MODEL:
-        raise LatrefError(f"{name}: {size:,} bytes; a bundled model has {MOST_PER_MODEL:,} at most")
-    mine = bundled.WEIGHTS_DIR / name
-    files = [p for p in bundled.WEIGHTS_DIR.rglob("*") if p.is_file() and mine not in p.parents]
-    total = size + sum(path.stat().st_size for path in files)
+def check_size(name: str, size: int, most: int = MOST_IN_ALL) -> None:
+    """Refuses ``weights/NAME`` if it has too many bytes, alone or with what else is bundled.
+
+    Raises:
+        LatrefError: more than ``most``, or more than :data:`MOST_IN_ALL` in all.
+    """
+    if size > most:
+        raise LatrefError(f"{name}: {size:,} bytes; {most:,} at most are bundled")
+    others = [
+        path
+        for folder in bundled.WEIGHTS_DIR.glob("[!.]*")
+        for path in folder.rglob("*")
+        if folder.name != name and path.is_file()
+    ]
+    total = size + sum(path.stat().st_size for path in others)
     if total > MOST_IN_ALL:
         raise LatrefError(
             f"{name}: with it {total:,} bytes are bundled; {MOST_IN_ALL:,} at most; remove a model"

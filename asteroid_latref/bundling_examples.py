@@ -13,6 +13,7 @@ import soundfile as sf
 
 from . import bundled
 from .audio import read_audio
+from .bundling import check_size
 from .credits import credit_lines, without_licence
 from .data.licenses import read_corpus_file
 from .errors import LatrefError, one_line_errors
@@ -61,6 +62,8 @@ def bundle_examples(json_dir: str | Path, exp_dir: str | Path, sample_rate: int 
                 (tmp / name / f"{part}.flac").write_bytes(_flac(wav, rate))
         readme = _readme(chosen, exp_dir.name, corpus["name"], credits)
         (tmp / bundled.CARD_FILE).write_text(readme, encoding="utf-8")
+        written = [path.stat().st_size for path in tmp.rglob("*") if path.is_file()]
+        check_size(bundled.EXAMPLES, sum(written))
         if folder.exists():
             shutil.rmtree(folder)
     return folder

@@ -191,8 +191,8 @@ def _gate_note(gate: Mapping[str, Any]) -> str:
     """What the gate did with the test set; fixed numbers of steps are in the table of points."""
     if not gate:
         return ""
-    shares = ", ".join(f"{n}: {100 * share:.0f} %" for n, share in gate["shares"].items())
-    return f"\n\nThe gate took {gate['mean_steps']:.2f} steps on average ({shares} of the inputs)."
+    shares = ", ".join(f"{n} for {100 * share:.0f} %" for n, share in gate["shares"].items())
+    return f"\n\nThe gate took {gate['mean_steps']:.2f} steps on average: {shares} of the inputs."
 
 
 def _training(infos: Mapping[str, Any]) -> str:

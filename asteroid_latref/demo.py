@@ -152,7 +152,7 @@ def _write_example(
     sounds = {"mixture": mixture, **dict(zip(slots, targets, strict=True))}
     columns = [
         [
-            (f"mixture: SI-SDR as {slots[i]} {before[i]:.1f} dB", mixture),
+            (f"mixture, as {slots[i]}: SI-SDR {before[i]:.1f} dB", mixture),
             (f"{slots[i]}: target", speech[i]),
         ]
         for i in range(n_speech)
