@@ -59,7 +59,8 @@ def curve_picture(
     Args:
         path: the PNG to write.
         models: ``mean_steps`` and ``si_sdr_imp`` of each model; names with "fixed" are joined.
-        curves: rows of ``mean_steps`` and ``si_sdr_imp`` by name.
+        curves: rows of ``mean_steps`` and ``si_sdr_imp`` by name; the model of that name is a dot
+            on its line, others are named beside theirs.
     """
     figure = Figure(figsize=(6, 4), layout="constrained")
     axis = figure.subplots()
@@ -67,6 +68,9 @@ def curve_picture(
         colour = STYLES[number % len(STYLES)][0]
         points = sorted({(row["mean_steps"], row["si_sdr_imp"]) for row in rows})
         axis.plot(*zip(*points, strict=True), color=colour, lw=1, label=f"{name}, bias varied")
+        if name in models:
+            place = models[name]["mean_steps"], models[name]["si_sdr_imp"]
+            axis.plot(*place, "o", color=colour, ms=8, mec="white", zorder=4)
     fixed = {name: one for name, one in models.items() if "fixed" in name}
     points = sorted((one["mean_steps"], one["si_sdr_imp"]) for one in fixed.values())
     if points:
@@ -75,6 +79,8 @@ def curve_picture(
     for name, one in sorted(models.items(), key=lambda item: item[1]["mean_steps"]):
         place = (one["mean_steps"], one["si_sdr_imp"])
         offset = (-8, -20)  # below; gated models above, unless the one before is there
+        if name in curves:
+            continue
         if name not in fixed:
             axis.plot(*place, "o", color="#c0392b", zorder=3)
             offset = (6, -14) if place[0] - last < 0.3 else (-36, 9)

@@ -66,7 +66,13 @@ def tests_block(_):
     return f"```text\n{(RESULTS / 'tests.txt').read_text().strip()}\n```"
 
 
-BLOCKS = {"demo": demo_block, "example": example_block, "tests": tests_block}
+def study_block(_):
+    """The table that ``benchmarks.study_tables`` made for this place."""
+    path = RESULTS / "study_readme.inc"
+    return path.read_text().strip() if path.exists() else NOT_RUN
+
+
+BLOCKS = {"study": study_block, "demo": demo_block, "example": example_block, "tests": tests_block}
 
 
 def fill(readme):
