@@ -2,6 +2,9 @@
 # ruff: noqa: F811  (fixtures are imported)
 
 import json
+import re
+import shutil
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -11,6 +14,7 @@ from asteroid.models import BaseModel
 
 from asteroid_latref import BloomConvTasNet, GatedSudoRmRf, IterSudoRmRf
 from asteroid_latref.audio import read_audio
+from asteroid_latref.commands.demo import DEFAULT_MODEL
 from asteroid_latref.data.wham import WhamDataset
 from asteroid_latref.errors import LatrefError
 from asteroid_latref.evaluate import separated
@@ -90,6 +94,23 @@ def test_models_lists_what_the_files_say(capsys, shelf, experiment):
     figures = ", ".join(f"{e['si_sdr_imp']:.2f}" for e in final["exits"])
     for cell in (NAME, "2 exits", figures, "cc-by-sa-4.0", f"{row['parameters']:,}"):
         assert cell in table and cell in run(capsys, "models", "--markdown")[1]
+
+
+def test_the_page_as_written(capsys, shelf, tmp_path):
+    page = (Path(__file__).parents[1] / "docs" / "bundled.md").read_text()
+    for name in set(re.findall(r"latref/([\w-]+)", page)) - {"NAME"} | {DEFAULT_MODEL[7:]}:
+        if not (shelf / name).exists():
+            shutil.copytree(shelf / "tiny-8k", shelf / name)
+    tone(tmp_path / "talk.wav")
+    blocks = re.findall(r"^```(bash|python)\n(.*?)^```", page, flags=re.M | re.S)
+    for language, text in blocks:
+        if language == "python":
+            exec(compile(text, "page", "exec"), {})
+            continue
+        for line in text.splitlines():
+            code, _, errors = run(capsys, *line.split()[1:])
+            assert (code, errors) == (0, []), line
+    assert len(blocks) == 4 and (tmp_path / "latref_demo" / "metrics.json").is_file()
 
 
 # ---- the demo ---------------------------------------------------------------------------------

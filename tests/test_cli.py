@@ -68,11 +68,11 @@ def test_steps_of_a_gated_model_are_told(capsys, tmp_path):
 
 
 def test_every_command_shows_an_example(capsys):
-    for name in ("separate", "evaluate", "profile", "convert", "upload"):
+    for name in ("models", "demo", "separate", "evaluate", "profile", "convert", "upload"):
         with pytest.raises(SystemExit) as done:
             main([name, "--help"])
         said = capsys.readouterr().out
-        assert done.value.code == 0 and f"example:\n  latref {name} " in said
+        assert done.value.code == 0 and f"example:\n  latref {name}" in said
         assert max(map(len, said.splitlines())) <= 100
 
 
