@@ -67,9 +67,9 @@ def quality_picture(path, study):
         axis.xaxis.set_major_formatter(_tick)
         axis.xaxis.set_minor_formatter(_tick)
         axis.tick_params(axis="x", which="both", labelsize=8)
-        axis.legend(
-            frameon=False, fontsize=8, loc="upper center", bbox_to_anchor=(0.5, -0.14), ncols=2
-        )
+        if axis.get_legend_handles_labels()[0]:
+            place = {"loc": "upper center", "bbox_to_anchor": (0.5, -0.14), "ncols": 2}
+            axis.legend(frameon=False, fontsize=8, **place)
     left.set_ylabel("SI-SDRi (dB)")
     with atomic_path(path) as tmp:
         figure.savefig(tmp, dpi=90)
