@@ -69,7 +69,7 @@ def test_what_is_there_under_that_path_wins(shelf, tmp_path):
 # ---- commands ---------------------------------------------------------------------------------
 
 
-def test_separate_right_after_install(capsys, shelf, tmp_path):
+def test_commands_right_after_install(capsys, shelf, experiment, tmp_path):
     wav = tone(tmp_path / "a.wav", seconds=0.5)
     code, _, errors = run(capsys, "separate", NAME, wav, "-o", tmp_path / "out")
     assert (code, errors) == (0, []) and listing(tmp_path / "out") == ["a_noise.wav", "a_s1.wav"]
@@ -78,6 +78,10 @@ def test_separate_right_after_install(capsys, shelf, tmp_path):
     assert code == 2 and "b.wav: sampled at 16000 Hz" in error and "--resample" in error
     assert run(capsys, "separate", NAME, other, "-o", tmp_path / "out", "--resample")[0] == 0
     assert run(capsys, "profile", NAME, "--seconds", "0.2", "--repeats", "0")[0] == 0
+    args = ("evaluate", NAME, experiment[1], "-o", tmp_path / "figures", "--n-examples", "0")
+    found = json.loads(run(capsys, *args, "--json", "--device", "cpu")[1])
+    final = json.loads((experiment[0] / "final_metrics.json").read_text())
+    assert found["exits"] == final["exits"]
 
 
 def test_models_lists_what_the_files_say(capsys, shelf, experiment):
