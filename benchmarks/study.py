@@ -9,6 +9,7 @@ on the same folder, each on one thread: a run that one of them holds is left to 
 """
 
 import argparse
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -66,6 +67,7 @@ def main(argv=None):
     args = parse(argv)
     torch.set_num_threads(1)
     quiet_lightning()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # so that it ends its helpers too
     if args.collect:
         collect(args)
         return 0
@@ -143,8 +145,10 @@ def collect(args, say=True):
     write_json(args.out, {"runs": records})
     tables = [gate_items(path.parent) for path in paths if (path.parent / ITEMS).exists()]
     if tables:
+        table = pd.concat(tables)
+        table = table[table["seed"] == table["seed"].min()]  # more would be megabytes
         with atomic_path(args.out.with_name(f"{args.out.stem}_gate.csv")) as tmp:
-            pd.concat(tables).to_csv(tmp, index=False)
+            table.to_csv(tmp, index=False)
     if say:
         print(f"written: {args.out}, {len(records)} runs")
 
