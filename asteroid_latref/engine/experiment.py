@@ -14,6 +14,7 @@ from pytorch_lightning.utilities import rank_zero_only
 from ..errors import LatrefError, one_line_errors
 from ..experiment import BEST_MODEL, CONF
 from ..files import atomic_path, write_error
+from ..memory import keep_freed_memory
 from ..models import LatentRefinementModel
 from .conf import Conf, build_model, load_conf
 from .train import (
@@ -90,6 +91,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--resume", default="false", choices=["true", "false"])
     args, overrides = parser.parse_known_args(argv)
     quiet_lightning()
+    keep_freed_memory()
     try:
         conf = load_conf(args.conf, overrides)
         if not train_experiment(conf, args.exp_dir, args.resume == "true"):
