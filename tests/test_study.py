@@ -23,7 +23,8 @@ from .study_records import make_records, make_untrained
 from .tiny import make_corpus
 
 RESULTS = Path(__file__).parents[1] / "docs" / "results"
-TINY = "-- --segment 0.25 --bn_chan 8 --hid_chan 8 --n_filters 16 --accelerator cpu".split()
+TINY = "-- --n_mixtures 0 --segment 0.3 --bn_chan 8 --hid_chan 8 --n_filters 16".split()
+TINY += ["--accelerator", "cpu"]
 
 
 @pytest.fixture(scope="module")

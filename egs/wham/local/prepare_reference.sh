@@ -9,7 +9,7 @@
 #   --librispeech_dir DIR   instead: the utterances listed in local/reference/speech.sha256 are taken from there
 #   --noise_dir DIR         ambient recordings, those of local/reference/noise.sha256
 #   --out_dir data/reference    corpus in out_dir/corpus, manifests in out_dir/json
-#   --n_tt 400              test mixtures
+#   --n_tt 300              test mixtures
 #   --python python         interpreter
 #
 # Other recordings work too and give another corpus; it is said which files differ from the listed ones.
@@ -20,7 +20,7 @@ speech_dir=
 librispeech_dir=
 noise_dir=
 out_dir=data/reference
-n_tt=400
+n_tt=300
 python=python
 
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
