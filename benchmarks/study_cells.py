@@ -1,6 +1,6 @@
 """What the tables of the study are put together from."""
 
-from .study_data import label, seconds
+from .study_data import BUNDLED, label, seconds
 
 NOT_RUN = "*Not run yet.*"
 COSTS = ["parameters", "million MAC per second", "CPU time per second of sound, ms"]
@@ -27,7 +27,9 @@ def minutes(records):
 def name_of(row):
     """What a row is, told apart from all others."""
     group, short = row.name.split("/")
-    if group == "gate":
+    if group == BUNDLED:
+        name = f"`{row.what}`"
+    elif group == "gate":
         fixed = short.startswith("fixed")
         name = (
             f"IterSudoRmRf 1×1×{short[-1]}, two phases"
@@ -46,7 +48,8 @@ def name_of(row):
 
 def circumstances(study):
     """What was trained how long on what, with what."""
-    runs = [run for records in study.runs.values() for run in records if "steps" in run]
+    everything = [run for records in study.runs.values() for run in records]
+    runs = [run for run in everything if "steps" in run and run["group"] != BUNDLED]
     if not runs:
         return NOT_RUN
     steps = sorted({sum(s["optimizer_steps"] for s in run["steps"]) for run in runs})
@@ -57,12 +60,12 @@ def circumstances(study):
     threads = sorted({run["hardware"]["threads"] for run in runs})
     spread = "; ± is the standard deviation over the seeds" if len(seeds) > 1 else ""
     dynamic = f", {data['n_mixtures']} new mixtures per epoch" if data.get("n_mixtures") else ""
-    errors = [r.mean("si_sdr_imp_error") for r in study.rows if r.trained]
+    errors = [r.mean("si_sdr_imp_error") for r in study.rows if r.trained and r.group != BUNDLED]
     largest = max((error for error in errors if error is not None), default=None)
-    everything = (run for records in study.runs.values() for run in records)
     items = sorted({run["n_items"] for run in everything})
     return (
-        f"{listed(steps)} optimizer steps for every run (fine-tuning and second phases included),"
+        f"{listed(steps)} optimizer steps for every run of the study (fine-tuning and second"
+        " phases included),"
         f" batch {training['batch_size']}, {data['segment']:g} s; {runs[0]['data']}{dynamic}"
         f" at {data['sample_rate']} Hz; {listed(items)} test mixtures;"
         f" seed {listed(seeds)}{spread}; {listed(sorted(versions))}; {listed(processors)},"

@@ -5,6 +5,9 @@ from collections import defaultdict
 from dataclasses import dataclass, field
 from statistics import mean, stdev
 
+BUNDLED = "bundled"
+FILES = ("study.json", "study_rivals.json", "study_bundled.json")
+
 
 @dataclass
 class Row:
@@ -20,6 +23,7 @@ class Row:
         last: whether it is the run's last exit.
         trained: with this package's engine (the rest came trained).
         ours: a model of this package.
+        steps: of the optimizer, over all stages; 0 where nothing was trained.
         values: the figures of its exit, a list over the seeds each.
     """
 
@@ -32,6 +36,7 @@ class Row:
     last: bool
     trained: bool
     ours: bool
+    steps: int
     values: dict = field(default_factory=lambda: defaultdict(list))
 
     def mean(self, key):
@@ -56,7 +61,7 @@ class Study:
     """Runs by name, each a list over the seeds.
 
     Args:
-        runs: ``runs`` of ``study.json``, and of the untrained rivals.
+        runs: ``runs`` of ``study.json``, of the untrained rivals and of the bundled models.
     """
 
     def __init__(self, runs):
@@ -66,9 +71,10 @@ class Study:
         self.rows = [row for records in self.runs.values() for row in _rows(records)]
 
     @classmethod
-    def read(cls, *paths):
+    def of_folder(cls, folder):
+        """What ``docs/results`` holds, or the part of it that there is."""
         runs = []
-        for path in paths:
+        for path in (folder / name for name in FILES):
             if path.exists():
                 runs += json.loads(path.read_text())["runs"]
         return cls(runs)
@@ -82,8 +88,12 @@ class Study:
         return [r for r in self.rows if r.name == name and state in (None, r.state)]
 
     def ours(self, task):
-        """Rows of this package's models on a task, all their exits."""
-        return [r for r in self.rows if r.ours and r.task == task]
+        """Rows of the study's own models of this package on a task, all their exits."""
+        return [r for r in self.rows if r.ours and r.task == task and r.group != BUNDLED]
+
+    def bundled(self, task):
+        """Rows of the models that come with the package, all their exits."""
+        return [r for r in self.rows if r.task == task and r.group == BUNDLED]
 
     def others(self, task):
         """Rows of all other models on a task."""
@@ -117,6 +127,7 @@ def _rows(records):
     first = records[0]
     trained = "steps" in first
     ours = trained and first["conf"]["model"]["name"] not in ("ConvTasNet", "SuDORMRFImprovedNet")
+    steps = sum(step["optimizer_steps"] for step in first.get("steps", []))
     found = {}
     for run in records:
         for result in run["results"]:
@@ -125,7 +136,7 @@ def _rows(records):
                 if key not in found:
                     last = one is result["exits"][-1]
                     names = (first["name"], first["what"], key[0], first["group"], first["task"])
-                    found[key] = Row(*names, key[1], last, trained, ours)
+                    found[key] = Row(*names, key[1], last, trained, ours, steps)
                 for name, value in one.items():
                     if name != "kinds":
                         found[key].values[name].append(value)

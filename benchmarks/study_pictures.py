@@ -101,6 +101,7 @@ def _sudo_lines(study):
             yield text, of(name), style
             text = None  # one entry in the legend for all of them
     gated = [r for name in study.group("gate") if "price" in name for r in of(name)]
+    yield from _bundled(study, conv=False)
     yield "gated, mean cost", gated, {"color": GREY, "marker": "P", "ms": 8, "ls": "none"}
 
 
@@ -115,6 +116,17 @@ def _conv_lines(study):
     ):
         rows = study.of("bloom/scalable", state)
         yield f"BLOOM, {state}", rows, {"color": colour, "marker": marker}
+    yield from _bundled(study, conv=True)
+
+
+def _bundled(study, conv):
+    """The models that come with the package, which were trained for longer."""
+    rows = [r for r in study.bundled("enh_single") if ("conv" in r.name) == conv]
+    for name in dict.fromkeys(row.name for row in rows):
+        its = [row for row in rows if row.name == name]
+        marker = "P" if "gated" in name else "X"
+        style = {"color": PINK if "gated" in name else GREY, "marker": marker, "lw": 2, "ms": 8}
+        yield f"{its[0].what}, {its[0].steps:,} steps", its, style
 
 
 def _line(axis, text, rows, style):

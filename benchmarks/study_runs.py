@@ -181,13 +181,13 @@ def _gate(model, test_set, run_dir, n_items):
     with atomic_path(run_dir / ITEMS) as tmp:
         table.round(3).to_csv(tmp, index=False)
     found = summarize(table)
-    found["macs_per_second"] = _mean_macs(model, found["shares"])
+    found["macs_per_second"] = mean_macs(model, found["shares"])
     if isinstance(model, GatedSudoRmRf):
         found["curve"] = bias_curve(model, test_set, n_items)
     return found
 
 
-def _mean_macs(model, shares):
+def mean_macs(model, shares):
     """Multiply-accumulates per second of sound, over inputs that take steps like these."""
     if not isinstance(model, GatedSudoRmRf):
         return 1e9 * profile_model(model, repeats=0)[-1]["gmacs_per_second"]

@@ -1,6 +1,6 @@
 """Tables and pictures of the study: ``python -m benchmarks.study_tables``.
 
-Reads ``docs/results/study.json``, ``study_gate.csv`` and ``study_rivals.json`` and writes
+Reads ``study.json``, ``study_gate.csv``, ``study_rivals.json`` and ``study_bundled.json``; writes
 ``study_*.inc`` beside them and ``study_*.png`` into ``docs/images``. Groups that have not been run
 get no table but a line that says so.
 """
@@ -25,11 +25,12 @@ from .study_cells import (
     name_of,
     table,
 )
-from .study_data import Study, front, label
+from .study_data import BUNDLED, Study, front, label
 from .table2 import END_TO_END
 
 DOCS = Path(__file__).parents[1] / "docs"
 MIB = 2**20
+GAIN = "si_sdr_imp"
 
 
 def iterations(study):
@@ -137,11 +138,13 @@ def rivals(study, task):
     others, ours = study.others(task), study.ours(task)
     if not others:
         return NOT_RUN
-    titles = ["model", "trained here", *COSTS, QUALITY, "best of ours with at most its parameters"]
-    lines = [[name_of(row), "yes", *costs(row), row.shown("si_sdr_imp"), ""] for row in front(ours)]
-    for row in sorted(others, key=lambda row: row.mean("si_sdr_imp")):
-        cells = [f"**{row.what}**", "yes" if row.trained else "no"]
-        lines.append([*cells, *costs(row), row.shown("si_sdr_imp"), _against(row, ours)])
+    titles = ["model", "optimizer steps here", *COSTS, QUALITY]
+    titles.append("best of ours with at most its parameters, at the same steps")
+    shown = [*study.bundled(task), *front(ours)]
+    lines = [[name_of(row), f"{row.steps:,}", *costs(row), row.shown(GAIN), ""] for row in shown]
+    for row in sorted(others, key=lambda row: row.mean(GAIN)):
+        cells = [f"**{row.what}**", f"{row.steps:,}" if row.trained else "none"]
+        lines.append([*cells, *costs(row), row.shown(GAIN), _against(row, ours)])
     return table(titles, lines)
 
 
@@ -162,23 +165,24 @@ def kinds(study):
     found = sorted({key for row in shown for key in row.values if key.startswith("kind ")})
     if not found:
         return NOT_RUN
-    groups = ("iterations", "gate", "rivals", "bloom")
+    groups = ("iterations", "gate", "rivals", "bloom", BUNDLED)
     shown = [row for row in shown if row.group in groups]
     lines = [[name_of(row) if row.ours else row.what, *map(row.shown, found)] for row in shown]
     return table(["model", *(key.removeprefix("kind ") for key in found)], lines)
 
 
 def readme(study):
-    """A few rows: ours at four costs, what else there is, and both tasks."""
-    titles = ["task", "model", *COSTS, QUALITY]
+    """A few rows: ours at four costs, the bundled ones, what else there is, and both tasks."""
+    titles = ["task", "model", "optimizer steps here", *COSTS, QUALITY]
     lines = []
     for task in ("enh_single", "sep_noisy"):
         rows = front(study.ours(task))
         chosen = sorted({round(i) for i in np.linspace(0, len(rows) - 1, min(4, len(rows)))})
         others = sorted(study.others(task), key=lambda row: row.mean("si_sdr_imp"))
-        for row in [*others, *(rows[i] for i in chosen)]:
+        for row in [*others, *(rows[i] for i in chosen), *study.bundled(task)]:
             name = name_of(row) if row.ours else row.what
-            lines.append([task, name, *costs(row), row.shown("si_sdr_imp")])
+            steps = f"{row.steps:,}" if row.trained else "none"
+            lines.append([task, name, steps, *costs(row), row.shown(GAIN)])
     return table(titles, lines)
 
 
@@ -226,7 +230,7 @@ def main(argv=None):
     parser.add_argument("--results", type=Path, default=DOCS / "results", help="where the JSON is")
     parser.add_argument("--images", type=Path, default=DOCS / "images")
     args = parser.parse_args(argv)
-    study = Study.read(args.results / "study.json", args.results / "study_rivals.json")
+    study = Study.of_folder(args.results)
     items = args.results / "study_gate.csv"
     write(study, args.results, args.images, pd.read_csv(items) if items.exists() else None)
     print("\n\n".join(tables(study).values()))

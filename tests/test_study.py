@@ -160,7 +160,7 @@ def test_what_is_not_beaten_by_cheaper_rises_with_cost():
 
 
 def test_pictures_and_tables_of_the_page_are_those_of_the_figures(tmp_path):
-    found = Study.read(RESULTS / "study.json", RESULTS / "study_rivals.json")
+    found = Study.of_folder(RESULTS)
     for name, text in study_tables.tables(found).items():
         assert (RESULTS / f"study_{name}.inc").read_text() == text + "\n", "run study_tables"
     study_tables.write(Study(make_records()), tmp_path, tmp_path)
