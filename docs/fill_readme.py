@@ -66,13 +66,19 @@ def tests_block(_):
     return f"```text\n{(RESULTS / 'tests.txt').read_text().strip()}\n```"
 
 
-def study_block(_):
-    """The table that ``benchmarks.study_tables`` made for this place."""
-    path = RESULTS / "study_readme.inc"
+def included(name):
+    """What a file of ``docs/results`` holds."""
+    path = RESULTS / name
     return path.read_text().strip() if path.exists() else NOT_RUN
 
 
-BLOCKS = {"study": study_block, "demo": demo_block, "example": example_block, "tests": tests_block}
+BLOCKS = {
+    "bundled": lambda _: included("bundled.inc"),
+    "study": lambda _: included("study_readme.inc"),
+    "demo": demo_block,
+    "example": example_block,
+    "tests": tests_block,
+}
 
 
 def fill(readme):
