@@ -1,5 +1,6 @@
 """The recipe's option parser and its data stages, as a shell runs them."""
 
+import hashlib
 import json
 import os
 import shutil
@@ -91,8 +92,8 @@ def prepare(tmp_path):
     package = str(RECIPE.parents[1])
     env = {**os.environ, "PYTHONPATH": package, "XDG_CACHE_HOME": str(tmp_path / "cache")}
 
-    def run(*args, **more):
-        command = ["bash", "local/prepare_data.sh", "--python", sys.executable, *map(str, args)]
+    def run(*args, script="prepare_data", **more):
+        command = ["bash", f"local/{script}.sh", "--python", sys.executable, *map(str, args)]
         done = subprocess.run(
             command, cwd=tmp_path, env={**env, **more}, capture_output=True, text=True, check=False
         )
@@ -111,6 +112,43 @@ def test_own_recordings_from_stage_2_alone(prepare, tmp_path):
     assert "no mixtures in data/open_corpus yet" in out
     dataset = WhamDataset(tmp_path / "data" / "wav8k" / "min" / "tr", "sep_noisy")
     assert len(dataset) == 3 and dataset.get_infos()["dataset"] == "OwnCorpus"
+
+
+@pytest.fixture
+def reference(prepare, tmp_path):
+    """The reference corpus of two utterances, up to the call that would mix it."""
+    (tmp_path / "local/prepare_data.sh").write_text("#!/usr/bin/env bash\necho mixing $*\n")
+    sums = []
+    for name, chapter in (("1-2-0000", "1/2"), ("3-4-0001", "3/4")):
+        path = tmp_path / "libri" / chapter / f"{name}.flac"
+        write_audio(path, np.zeros(8), 8000)
+        sums.append(f"{hashlib.sha256(path.read_bytes()).hexdigest()}  {name[0]}/{path.name}")
+    (tmp_path / "local/reference/speech.sha256").write_text("\n".join(sums) + "\n")
+    make_noise(tmp_path / "ambience", n_files=1)
+    (tmp_path / "local/reference/noise.sha256").write_text(f"{'0' * 64}  noise0.flac\n")
+    return lambda *args: prepare(*args, "--noise_dir", "ambience", script="prepare_reference")
+
+
+def test_the_reference_takes_the_listed_utterances_and_tells_other_recordings(reference, tmp_path):
+    code, out, errors = reference("--librispeech_dir", "libri")
+    assert (code, errors) == (0, [])
+    root = tmp_path / "data/reference"
+    linked = sorted(str(p.relative_to(root)) for p in (root / "speech").rglob("*.flac"))
+    assert linked == ["speech/1/1-2-0000.flac", "speech/3/3-4-0001.flac"]
+    assert json.loads((root / "noise/licenses.json").read_text())[0]["title"] == "Birds"
+    assert "data/reference/noise: not the recordings of the reference" in out
+    assert "speech: not the recordings" not in out
+    assert "mixing --stage 1 --speech_dir data/reference/speech" in out
+    assert reference("--speech_dir", "data/reference/speech", "--out_dir", "again")[0] == 0
+    assert len(list((tmp_path / "again/speech").rglob("*.flac"))) == 2
+
+
+def test_the_reference_names_what_is_missing(reference, tmp_path):
+    (tmp_path / "libri/3/4/3-4-0001.flac").unlink()
+    code, _, errors = reference("--librispeech_dir", "libri")
+    assert code == 2 and "libri/3/4/3-4-0001.flac: not there" in errors[0]
+    code, _, errors = reference("--speech_dir", "nowhere")
+    assert code == 2 and "--speech_dir 'nowhere': no such folder" in errors[0]
 
 
 @pytest.mark.parametrize(
