@@ -41,7 +41,7 @@ def describe_run(
     Raises:
         LatrefError: no checkpoint tells how many steps were taken, or one is damaged.
     """
-    stages = training_stages(exp_dir)
+    stages = [*_stages_before(conf), *training_stages(exp_dir)]
     corpus = _corpus_options(conf)
     seeds = {"training": conf["training"].get("seed", 0)}
     if "seed" in corpus:
@@ -76,6 +76,15 @@ def training_stages(exp_dir: Path) -> list[dict[str, Any]]:
     if not stages:
         raise LatrefError(f"{exp_dir}: no {CHECKPOINTS}/{LAST}, so the steps taken are unknown")
     return stages
+
+
+def _stages_before(conf: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Those of the experiment whose model this one began with."""
+    init = conf["training"].get("init")
+    if init is None:
+        return []
+    stages = training_stages(Path(init).parent)
+    return [{**stage, "name": f"before: {stage['name']}"} for stage in stages]
 
 
 def this_machine() -> str:

@@ -72,6 +72,7 @@ class TrainingConf:
         vary_speed: largest change of speed of each source in a training batch, up or down; chunks
             get shorter by as much (see :func:`~asteroid_latref.engine.augment.augment`).
         vary_colour: largest gain of a band of each source, up or down, in dB.
+        init: trained model to begin with (what ``from_pretrained`` takes), of the same sizes.
         max_time: ``DD:HH:MM:SS`` after which training ends early, whatever ``epochs`` says.
         accelerator, devices, num_nodes, strategy, precision: passed to Lightning's ``Trainer``.
     """
@@ -84,6 +85,7 @@ class TrainingConf:
     gradient_clip: float
     vary_speed: float = 0.0
     vary_colour: float = 0.0
+    init: str | None = None
     max_time: str | None = None
     accelerator: str = "auto"
     devices: int | str = 1

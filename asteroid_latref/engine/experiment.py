@@ -71,7 +71,7 @@ def train_experiment(conf: Conf, exp_dir: str | Path, resume: bool = False) -> b
         return False
     datasets = make_datasets(conf)
     pl.seed_everything(conf.training.seed, verbose=False)
-    model = build_model(conf)
+    model = start_model(conf)
     special = [RUNNERS[name] for name in conf.extra if name in RUNNERS]
     runner = special[0] if special else train_plain
     trained = runner(model, conf, datasets, exp_dir, resume)
@@ -80,6 +80,28 @@ def train_experiment(conf: Conf, exp_dir: str | Path, resume: bool = False) -> b
             tmp.write_text(yaml.safe_dump(conf.as_dict(), sort_keys=False))
         save_model(trained, exp_dir / BEST_MODEL, datasets[0])
     return True
+
+
+def start_model(conf: Conf) -> LatentRefinementModel:
+    """The model of a configuration: fresh, or with the weights of ``training.init``.
+
+    Raises:
+        LatrefError: there is no such model, it has other sizes, or the model is to grow.
+    """
+    model: LatentRefinementModel = build_model(conf)
+    if conf.training.init is None:
+        return model
+    if "progressive" in conf.extra:
+        raise LatrefError(f"{conf.path}: training.init: a model that grows begins with one block")
+    trained = LatentRefinementModel.from_pretrained(conf.training.init)
+    try:
+        model.load_state_dict(trained.state_dict())
+    except RuntimeError as err:
+        detail = str(err).strip().splitlines()[1].strip()
+        raise LatrefError(
+            f"{conf.path}: training.init: {conf.training.init} has other sizes ({detail:.100})"
+        ) from err
+    return model
 
 
 @one_line_errors

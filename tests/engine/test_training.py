@@ -1,6 +1,7 @@
 import multiprocessing
 import os
 import signal
+from dataclasses import replace
 from types import SimpleNamespace
 
 import pandas as pd
@@ -16,6 +17,7 @@ from asteroid_latref.engine.system import System
 from asteroid_latref.engine.train import load_checkpoint, make_datasets, make_system
 from asteroid_latref.errors import LatrefError
 from asteroid_latref.models import IterSudoRmRf
+from asteroid_latref.training_run import describe_run
 
 from ..tiny import make_conf, make_corpus, write_conf
 
@@ -170,3 +172,32 @@ def test_the_command_answers_mistakes_with_one_line(tmp_path, json_dir, capsys):
     assert main(common) == 2
     assert "data.train_dir is not set" in capsys.readouterr().err
     assert not (tmp_path / "exp").exists(), "nothing half-made"
+
+
+def test_a_training_begins_with_the_model_it_is_given(tmp_path, json_dir, straight):
+    trained = str(straight / "best_model.pth")
+    still = ["--lr", "1e-30", "--epochs", "1", "--init", trained]
+    conf = make_conf(tmp_path, json_dir, *still, "--seed", "5")
+    train_experiment(conf, tmp_path / "exp")
+    before, after = (
+        IterSudoRmRf.from_pretrained(str(path / "best_model.pth")).state_dict()
+        for path in (straight, tmp_path / "exp")
+    )
+    assert all(torch.allclose(before[key], after[key], rtol=0, atol=1e-20) for key in before)
+    run = describe_run(tmp_path / "exp", conf.as_dict(), {"data": {"dataset": "x"}}, "./run.sh")
+    assert [stage["epochs"] for stage in run["stages"]] == [3, 1]
+    assert run["optimizer_steps"] == sum(stage["optimizer_steps"] for stage in run["stages"])
+
+
+def test_a_model_that_does_not_fit_is_no_beginning(tmp_path, json_dir, straight):
+    trained = ["--init", str(straight / "best_model.pth")]
+    for options, words in {
+        ("--bn_chan", "16"): "has other sizes",
+        ("--init", "gone.pth"): "gone.pth: no such file",
+    }.items():
+        with pytest.raises(LatrefError, match=words):
+            train_experiment(make_conf(tmp_path, json_dir, *trained, *options), tmp_path / "exp")
+    conf = make_conf(tmp_path, json_dir, *trained)
+    growing = replace(conf, extra={"progressive": None})
+    with pytest.raises(LatrefError, match="a model that grows"):
+        train_experiment(growing, tmp_path / "exp")
