@@ -16,6 +16,7 @@ from ..experiment import BEST_MODEL, CONF
 from ..files import atomic_path, write_error
 from ..memory import keep_freed_memory
 from ..models import LatentRefinementModel
+from ..models.serialization import load_conf as load_weights
 from .conf import Conf, build_model, load_conf
 from .train import (
     CHECKPOINTS,
@@ -78,7 +79,9 @@ def train_experiment(conf: Conf, exp_dir: str | Path, resume: bool = False) -> b
     if rank_zero_only.rank == 0:
         with atomic_path(exp_dir / CONF) as tmp:
             tmp.write_text(yaml.safe_dump(conf.as_dict(), sort_keys=False))
-        save_model(trained, exp_dir / BEST_MODEL, datasets[0])
+        init = conf.training.init
+        before = [] if init is None else load_weights(init).get("licenses", [])
+        save_model(trained, exp_dir / BEST_MODEL, datasets[0], before)
     return True
 
 

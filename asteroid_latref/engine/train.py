@@ -133,9 +133,18 @@ def train_stage(
     return model
 
 
-def save_model(model: Any, path: str | Path, dataset: Any = None) -> None:
-    """Writes ``model.serialize()`` and what its data was (``get_infos``), whole or not at all."""
+def save_model(
+    model: Any, path: str | Path, dataset: Any = None, licenses: Sequence[dict[str, Any]] = ()
+) -> None:
+    """Writes ``model.serialize()`` and what its data was (``get_infos``), whole or not at all.
+
+    ``licenses`` are those of what else the weights come from; they are added to the data's own.
+    """
     infos = dataset.get_infos() if hasattr(dataset, "get_infos") else {}
+    own = infos.get("licenses", [])
+    more = [credit for credit in licenses if credit not in own]
+    if more:
+        infos["licenses"] = [*own, *more]
     write_checkpoint({**model.serialize(), **infos}, path)
 
 
