@@ -13,7 +13,9 @@ from asteroid_latref.bundling import MOST_IN_ALL, MOST_PER_MODEL, check_shippabl
 from asteroid_latref.card import results
 from asteroid_latref.catalog import as_markdown, describe_bundled
 from asteroid_latref.credits import license_note
+from asteroid_latref.data.wham import get_task
 from asteroid_latref.examples import PARTS, examples_dir, load_examples
+from asteroid_latref.gating import si_sdr
 from asteroid_latref.golden import golden_outputs, read_golden
 from asteroid_latref.models import LatentRefinementModel
 from asteroid_latref.models.serialization import WEIGHT_FILES, model_class_of
@@ -31,6 +33,29 @@ def stored(name):
 
 def card(name):
     return ModelCard.load(WEIGHTS_DIR / name / "README.md")
+
+
+def test_the_four_models_are_there():
+    names = {"enh-scalable-8k", "enh-gated-8k", "sep-iter-8k", "enh-bloom-convtasnet-8k"}
+    assert names <= set(NAMES)
+
+
+@shipped
+def test_every_exit_is_at_least_as_good_as_the_one_before(name):
+    quality = [row["si_sdr_imp"] for row in results(stored(name))]
+    assert quality == sorted(quality)
+
+
+@shipped
+def test_the_test_mixtures_sound_better_afterwards(name):
+    model = LatentRefinementModel.from_pretrained(f"latref/{name}").eval()
+    gains = []
+    for example in load_examples(model.task, int(model.sample_rate)):
+        speech = example.targets[: get_task(model.task).n_speech]
+        with torch.inference_mode():
+            after = si_sdr(model(example.mixture), speech)
+        gains.append(after - si_sdr(example.mixture.expand_as(speech), speech))
+    assert np.mean(gains) > 1.0
 
 
 @shipped
