@@ -4,18 +4,18 @@ python -m benchmarks.bundled_models --json_dir egs/wham/data/reference/json
 """
 
 import argparse
+import json
 import sys
 import tempfile
 from pathlib import Path
 
 import torch
 
+from asteroid_latref import depth, gating
 from asteroid_latref.bundled import PREFIX, bundled_names
 from asteroid_latref.data.wham import WhamDataset
 from asteroid_latref.errors import one_line_errors
-from asteroid_latref.files import write_json
-from asteroid_latref.gating import measure as measure_gate
-from asteroid_latref.gating import summarize
+from asteroid_latref.files import atomic_path, write_json
 from asteroid_latref.models import GatedSudoRmRf, LatentRefinementModel
 from asteroid_latref.models.serialization import load_conf
 
@@ -50,9 +50,29 @@ def record(name, json_dir, n_items=None):
         "results": [row],
     }
     if isinstance(model, GatedSudoRmRf):
-        found["gate"] = summarize(measure_gate(model, test_set, n_items))
+        found["gate"] = gating.summarize(gating.measure(model, test_set, n_items))
         row["exits"][-1]["macs_per_second"] = mean_macs(model, found["gate"]["shares"])
     return found
+
+
+def keep_depth(exp_dir, out):
+    """Copies the figures of :mod:`asteroid_latref.depth`, and their table beside them."""
+    found = json.loads((exp_dir / depth.DEPTH).read_text())
+    found = {key: found[key] for key in ("curves", "storage")}
+    _write(out, found, depth.format_table(found))
+
+
+def keep_gate(exp_dir, out):
+    """Copies the figures of :mod:`asteroid_latref.gating`, and their table beside them."""
+    found = json.loads((exp_dir / gating.SUMMARY).read_text())
+    found = {key: found[key] for key in ("models", "curve")}
+    _write(out, found, gating.format_table(found["models"]))
+
+
+def _write(out, found, table):
+    write_json(out, found)
+    with atomic_path(out.with_suffix(".inc")) as tmp:
+        tmp.write_text(table + "\n")
 
 
 @one_line_errors
@@ -61,9 +81,15 @@ def main(argv=None):
     parser = argparse.ArgumentParser(description=main.__doc__, allow_abbrev=False)
     parser.add_argument("--json_dir", required=True, type=Path, help="manifests (stage 2)")
     parser.add_argument("--n_items", type=int, help="test mixtures; default: all")
+    parser.add_argument("--grown", type=Path, help="experiment with depth.json (stage 4)")
+    parser.add_argument("--gated", type=Path, help="experiment with gating.json (stage 4)")
     parser.add_argument("--out", type=Path, default=OUT)
     args = parser.parse_args(argv)
     torch.set_num_threads(1)
+    if args.grown:
+        keep_depth(args.grown, args.out.with_name("bundled_grown.json"))
+    if args.gated:
+        keep_gate(args.gated, args.out.with_name("bundled_gate.json"))
     runs = []
     for name in bundled_names():
         runs.append(record(name, args.json_dir, args.n_items))

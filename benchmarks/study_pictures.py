@@ -10,13 +10,14 @@ from asteroid_latref.gating_pictures import curve_picture, snr_picture
 from .study_data import label
 
 # They differ in lightness and marker too, so the curves survive a grey print.
-BLUE, ORANGE, BLACK, GREEN, PINK, GREY = (
+BLUE, ORANGE, BLACK, GREEN, PINK, GREY, PURPLE = (
     "#1f5fa8",
     "#e08a1e",
     "#111111",
     "#4aa564",
     "#c04a86",
     "#8a8a8a",
+    "#6a3d9a",
 )
 QUALITY, CURVE, SNR = "study_quality.png", "study_gate_curve.png", "study_gate_snr.png"
 
@@ -45,7 +46,7 @@ def write(study, images, gate_items=None):
 
 def quality_picture(path, study):
     """SI-SDRi against multiply-accumulates: Sudo rm -rf left, Conv-TasNet right, rivals in both."""
-    figure = Figure(figsize=(9.5, 5.2), layout="constrained")
+    figure = Figure(figsize=(9.5, 6.6), layout="constrained")
     left, right = figure.subplots(1, 2, sharey=True)
     for line in _sudo_lines(study):
         _line(left, *line)
@@ -68,7 +69,7 @@ def quality_picture(path, study):
         axis.xaxis.set_minor_formatter(_tick)
         axis.tick_params(axis="x", which="both", labelsize=8)
         if axis.get_legend_handles_labels()[0]:
-            place = {"loc": "upper center", "bbox_to_anchor": (0.5, -0.14), "ncols": 2}
+            place = {"loc": "upper center", "bbox_to_anchor": (0.5, -0.12), "ncols": 1}
             axis.legend(frameon=False, fontsize=8, **place)
     left.set_ylabel("SI-SDRi (dB)")
     with atomic_path(path) as tmp:
@@ -125,8 +126,8 @@ def _bundled(study, conv):
     for name in dict.fromkeys(row.name for row in rows):
         its = [row for row in rows if row.name == name]
         marker = "P" if "gated" in name else "X"
-        style = {"color": PINK if "gated" in name else GREY, "marker": marker, "lw": 2, "ms": 8}
-        yield f"{its[0].what}, {its[0].steps:,} steps", its, style
+        style = {"color": PURPLE, "marker": marker, "lw": 2, "ms": 8}
+        yield f"{its[0].what} ({its[0].steps:,} steps)", its, style
 
 
 def _line(axis, text, rows, style):
