@@ -87,6 +87,9 @@ def curve_picture(
             last = place[0]
         axis.annotate(name, place, xytext=offset, textcoords="offset points", fontsize=8)
     axis.margins(x=0.12)
+    # A network stopped before its first step is far below all else and would squeeze it.
+    reached = [one["si_sdr_imp"] for one in models.values()]
+    axis.set_ylim(min(reached) - 0.5, max(reached) + 0.25)
     axis.set_xlabel("mean steps per input")
     axis.set_ylabel("SI-SDRi (dB)")
     axis.grid(alpha=0.3)
