@@ -7,14 +7,16 @@ import pandas as pd
 import pytest
 import torch
 
+from asteroid_latref.bundled import bundled_names
 from asteroid_latref.data.wham import WhamDataset
 from asteroid_latref.engine.conf import build_model, load_conf
 from asteroid_latref.errors import LatrefError
-from benchmarks import study, study_tables
+from benchmarks import bundled_models, study, study_tables
 from benchmarks.measuring import kinds, measure
 from benchmarks.rival_models import OneExit, build_asteroid, build_trained, to_asteroid
 from benchmarks.rivals import RNNoise, Untrained
 from benchmarks.steps import steps_of
+from benchmarks.study_cells import NOT_RUN, circumstances
 from benchmarks.study_data import Study, front
 from benchmarks.study_grid import GROUPS, folder, grid, load_sizes, select
 from benchmarks.study_runs import BusyError, locked
@@ -53,6 +55,18 @@ def test_runs_are_told_apart_by_name_and_seed(runs):
         select(runs, ["gaet/*"])
     places = {folder("exp", name, seed) for name in runs for seed in (0, 1)}
     assert len(places) == 2 * len(runs)
+
+
+def test_bundled_models_stand_beside_the_study_and_not_in_it(json_dir, tmp_path):
+    places = ["--json_dir", str(json_dir), "--out", str(tmp_path / "study_bundled.json")]
+    assert bundled_models.main([*places, "--n_items", "2"]) == 0
+    found = Study.of_folder(tmp_path)
+    rows = found.bundled("enh_single")
+    assert {row.name.split("/")[1] for row in rows} | {"sep-iter-8k"} == set(bundled_names())
+    assert found.ours("enh_single") == [] and circumstances(found) == NOT_RUN
+    exits = {row.n_blocks: row.mean("parameters") for row in rows if "scalable" in row.name}
+    assert list(exits) == [1, 2, 3, 4] and list(exits.values()) == sorted(exits.values())
+    assert all(row.steps > 1000 and row.mean("real_time_factor") > 0 for row in rows)
 
 
 def call(json_dir, exp_dir, *options):
