@@ -124,7 +124,7 @@ def test_large_models_are_refused(shelf, experiment, tmp_path, monkeypatch):
 @pytest.mark.parametrize(
     "command",
     ["./run.sh --speech_dir /home/me/speech", "cd ~/latref && ./run.sh", "./run.sh --conf=/x.yml",
-     "./run.sh --speech_dir ../../../shared"],
+     "./run.sh --speech_dir ../../../recordings"],
 )  # fmt: skip
 def test_paths_of_this_machine_are_refused(empty_shelf, experiment, tmp_path, command):
     with pytest.raises(LatrefError, match="names a path of this machine"):
