@@ -11,13 +11,11 @@ import torch
 from ..errors import LatrefError
 from .epochs import EpochDataset
 from .licenses import CORPUS_FILE
-from .mixing import at_level
+from .mixing import LEVEL_DB, at_level
 from .noises import babble, long_term_spectrum, random_stretch, shaped_noise
 from .pool import read_pool
 from .voices import Stream, Voice
 from .wham import corpus_infos, get_task
-
-_LEVEL_DB = (-30.0, -22.0)  # of the first speaker, relative to full scale
 
 
 class DynamicMixtures(EpochDataset):
@@ -35,7 +33,8 @@ class DynamicMixtures(EpochDataset):
         seed: of everything random.
 
     Raises:
-        LatrefError: unknown task, no recordings kept, wrong sample rate, or fewer than two voices.
+        LatrefError: unknown task, no mixtures asked for, no recordings kept, wrong sample rate, or
+            fewer than two voices.
     """
 
     def __init__(
@@ -48,6 +47,8 @@ class DynamicMixtures(EpochDataset):
         seed: int = 0,
     ) -> None:
         super().__init__()
+        if n_mixtures < 1:
+            raise LatrefError(f"n_mixtures must be at least 1, not {n_mixtures}")
         self.json_dir = Path(json_dir)
         self.task, self.slots = task, get_task(task).slots
         self.n_src, self.n_speech = len(self.slots), get_task(task).n_speech
@@ -73,7 +74,7 @@ class DynamicMixtures(EpochDataset):
         speakers = [voices[i] for i in rng.choice(len(voices), size=2, replace=False)]
         first, second = (self._utterance(voice, rng) for voice in speakers)
         noise = self._noise(speakers, rng)
-        level = rng.uniform(*_LEVEL_DB)
+        level = rng.uniform(*LEVEL_DB)
         s1 = at_level(first, level)
         s2 = at_level(second, level - rng.uniform(*options["second_db"]))
         signals = {

@@ -2,6 +2,8 @@
 
 import numpy as np
 
+#: From and to: level of the louder speaker relative to full scale, in dB.
+LEVEL_DB = (-30.0, -22.0)
 _PEAK = 32760  # leaves room for the rounding of three sources
 
 

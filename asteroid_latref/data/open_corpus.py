@@ -15,7 +15,7 @@ from ..files import write_json
 from .identity import identity, is_finished
 from .layout import FOLDERS, SPLITS, wav_folder
 from .licenses import CORPUS_FILE, POOL, read_licenses
-from .mixing import mix
+from .mixing import LEVEL_DB, mix
 from .noises import KINDS, Recording, babble, long_term_spectrum, shaped_noise
 from .pool import write_pool
 from .splits import (
@@ -29,7 +29,6 @@ from .splits import (
 from .voices import Piece, Stream, Voice
 
 _FORMAT = 1  # raised when the same options would give other mixtures
-_LEVEL_DB = (-30.0, -22.0)  # of the louder speaker, relative to full scale
 
 
 @dataclass(frozen=True)
@@ -70,6 +69,8 @@ class CorpusOptions:
             raise LatrefError(f"sample_rate must be whole kHz, e.g. 8000, not {self.sample_rate}")
         if not 0 < self.seconds[0] <= self.seconds[1]:
             raise LatrefError(f"seconds must be two rising lengths above 0, not {self.seconds}")
+        if not self.pool_hours >= 0:
+            raise LatrefError(f"pool_hours must be 0 or more, not {self.pool_hours}")
         unknown = set(self.noise_kinds) - set(KINDS)
         if unknown or not self.noise_kinds:
             raise LatrefError(
@@ -190,7 +191,7 @@ def plan(split: str, n_items: int, speech: SpeechSplit, options: CorpusOptions) 
                 kind=str(drawn_kinds[i]),
                 second_db=float(rng.uniform(*options.second_db)),
                 snr_db=float(rng.uniform(*options.snr_db)),
-                level_db=float(rng.uniform(*_LEVEL_DB)),
+                level_db=float(rng.uniform(*LEVEL_DB)),
                 seed=(options.seed, number, i),
             )
         )

@@ -98,6 +98,10 @@ def test_a_pool_that_is_not_there_is_one_line(corpus, tmp_path):
     without = make(tmp_path, replace(OPTIONS, pool_hours=0.0))
     with pytest.raises(LatrefError, match="--pool_hours"):
         mixtures(without)
+    with pytest.raises(LatrefError, match="n_mixtures must be at least 1, not -3"):
+        DynamicMixtures(corpus / "json" / "tr", "enh_single", -3)
+    with pytest.raises(LatrefError, match="pool_hours must be 0 or more, not -1"):
+        replace(OPTIONS, pool_hours=-1).check()
     with pytest.raises(LatrefError, match="8000 Hz, not 16000"):
         DynamicMixtures(corpus / "json" / "tr", "enh_single", 1, 16000)
 
